@@ -1,0 +1,49 @@
+"""d2lmini: the small package under the course on recurrent networks.
+
+    import d2lmini as d2l
+
+Code written for the recurrent chapters of D2L (Zhang, Lipton, Li, Smola: Dive into Deep Learning)
+runs with it unchanged. Importing it imports torch; matplotlib, IPython, ipywidgets and pooch are
+imported by the first call that needs them.
+"""
+
+from .download import DATA_HUB, DATA_URL, download
+from .first_edition import (
+    data_iter_consecutive,
+    data_iter_random,
+    predict_rnn_pytorch,
+    to_onehot,
+    train_and_predict_rnn_pytorch,
+)
+from .loaders import (
+    SeqDataLoader,
+    load_data_text,
+    load_data_time_machine,
+    seq_data_iter_random,
+    seq_data_iter_sequential,
+)
+from .models import RNNModel, RNNModelScratch
+from .plotting import Animator, plot, set_axes, set_figsize, use_svg_display
+from .predict import predict_ch8, sample_index
+from .text import Vocab, count_corpus, load_corpus_time_machine, read_time_machine, tokenize
+from .tools import Accumulator, Timer, try_all_gpus, try_gpu
+from .training import (
+    History,
+    evaluate_perplexity,
+    fit,
+    grad_clipping,
+    sgd,
+    train_ch8,
+    train_epoch_ch8,
+)
+from .widgets import try_it
+
+__version__ = "0.1.0"
+
+
+def __getattr__(name):
+    if name == "plt":  # matplotlib.pyplot, imported by the first use
+        import matplotlib.pyplot
+
+        return matplotlib.pyplot
+    raise AttributeError(f"module 'd2lmini' has no attribute {name!r}")

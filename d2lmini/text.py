@@ -1,0 +1,109 @@
+"""Text as numbers: lines, tokens, and the vocabulary that gives each token its index."""
+
+import collections
+import re
+
+from .download import download
+
+
+def read_time_machine(*, strict=False):
+    """H. G. Wells' *The Time Machine* as a list of lines, reduced to a-z and single spaces.
+
+    Where the book cannot be had, the bundled story stands in for it, and one printed line says
+    so; `strict=True` raises OSError instead. 3,221 lines for the book, empty ones included.
+    """
+    with open(download("time_machine", strict=strict), encoding="utf-8") as file:
+        return [re.sub("[^A-Za-z]+", " ", line).strip().lower() for line in file]
+
+
+def tokenize(lines, token="word"):
+    """Split every line into a list of words (`token="word"`) or of characters (`"char"`)."""
+    if token == "word":
+        return [line.split() for line in lines]
+    if token == "char":
+        return [list(line) for line in lines]
+    raise ValueError(f'token must be "word" or "char", got {token!r}')
+
+
+def count_corpus(tokens):
+    """How often each token occurs: a `Counter`, for a list of tokens or a list of such lists."""
+    if len(tokens) == 0 or isinstance(tokens[0], list):
+        tokens = (token for line in tokens for token in line)
+    return collections.Counter(tokens)
+
+
+class Vocab:
+    """A two-way dictionary of tokens and indices: `<unk>` is 0, then reserved, then by frequency.
+
+    tokens: a list of tokens, or a list of lists of them.
+    min_freq: rarer tokens are left out, and looked up as `<unk>`.
+    reserved_tokens: tokens to put right behind `<unk>`, such as `["<pad>", "<bos>"]`.
+    """
+
+    def __init__(self, tokens=None, min_freq=0, reserved_tokens=None):
+        counter = count_corpus(tokens if tokens is not None else [])
+        self._token_freqs = counter.most_common()  # equal counts keep the order of appearance
+        special = ["<unk>", *(reserved_tokens or [])]
+        frequent = [token for token, freq in self._token_freqs if freq >= min_freq]
+        self.idx_to_token = list(dict.fromkeys(special + frequent))
+        self.token_to_idx = {token: idx for idx, token in enumerate(self.idx_to_token)}
+        self._characters_only = bool(frequent) and all(
+            isinstance(token, str) and len(token) == 1 for token in frequent
+        )
+
+    def __len__(self):
+        return len(self.idx_to_token)
+
+    def __getitem__(self, tokens):
+        """The index of a token, or a list of indices for a list or tuple of tokens."""
+        if isinstance(tokens, list):
+            return [self[token] for token in tokens]
+        if isinstance(tokens, (str, tuple)):
+            if tokens in self.token_to_idx:  # a tuple can be a token: a bigram is one
+                return self.token_to_idx[tokens]
+            if isinstance(tokens, tuple):
+                return [self[token] for token in tokens]
+            if self._characters_only and len(tokens) > 1:
+                raise ValueError(
+                    f"this vocabulary holds single characters, got {tokens!r}; "
+                    f"write vocab[list({tokens!r})]"
+                )
+            return self.unk
+        raise TypeError(
+            f"Vocab[...] looks up tokens, got {type(tokens).__name__}; "
+            f"for indices there is to_tokens()"
+        )
+
+    def to_tokens(self, indices):
+        """The token of an index, or a list of tokens for a list, tuple, array or tensor."""
+        if hasattr(indices, "tolist"):  # torch.Tensor, numpy.ndarray, numpy.int64
+            indices = indices.tolist()
+        if isinstance(indices, (list, tuple)):
+            return [self.to_tokens(index) for index in indices]
+        if isinstance(indices, bool) or not isinstance(indices, int):
+            raise TypeError(f"indices must be integers, got {type(indices).__name__}")
+        if not 0 <= indices < len(self):
+            raise IndexError(f"index must be in 0..{len(self) - 1}, got {indices}")
+        return self.idx_to_token[indices]
+
+    @property
+    def unk(self):
+        """The index of `<unk>`, which stands for every unknown token: 0."""
+        return 0
+
+    @property
+    def token_freqs(self):
+        """Pairs (token, count), the most frequent first."""
+        return self._token_freqs
+
+
+def load_corpus_time_machine(max_tokens=-1):
+    """The book as a list of character indices, and the vocabulary.
+
+    max_tokens: keep only so many characters from the start; -1 keeps all. The vocabulary is
+    always that of the whole text: 28 entries for the book.
+    """
+    tokens = tokenize(read_time_machine(), "char")
+    vocab = Vocab(tokens)
+    corpus = [vocab.token_to_idx[token] for line in tokens for token in line]
+    return (corpus[:max_tokens] if max_tokens > 0 else corpus), vocab

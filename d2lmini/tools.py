@@ -1,0 +1,91 @@
+"""Small tools of every training script: a stopwatch, running sums, the choice of a device."""
+
+import contextlib
+import time
+
+import torch
+
+
+class Timer:
+    """A stopwatch that keeps every interval, in seconds, in `times`. It runs from the start."""
+
+    def __init__(self):
+        self.times = []
+        self.start()
+
+    def start(self):
+        """Start the next interval."""
+        self._started = time.perf_counter()
+
+    def stop(self):
+        """End the interval, keep it, and return it in seconds."""
+        self.times.append(time.perf_counter() - self._started)
+        return self.times[-1]
+
+    def avg(self):
+        """The mean interval in seconds; 0.0 before the first `stop`."""
+        return self.sum() / len(self.times) if self.times else 0.0
+
+    def sum(self):
+        """All intervals together, in seconds."""
+        return sum(self.times)
+
+    def cumsum(self):
+        """The running totals, one for each interval."""
+        totals, total = [], 0.0
+        for interval in self.times:
+            total += interval
+            totals.append(total)
+        return totals
+
+
+class Accumulator:
+    """`n` running sums: `add(1.5, 20)` adds 1.5 to the first and 20 to the second."""
+
+    def __init__(self, n):
+        self.data = [0.0] * n
+
+    def add(self, *args):
+        """Add one number (or one-element tensor) to each sum."""
+        if len(args) != len(self.data):
+            raise ValueError(f"add() got {len(args)} values for {len(self.data)} sums")
+        # A loss still carries its graph; float() of such a tensor warns from torch 2.13 on.
+        values = [float(a.detach() if isinstance(a, torch.Tensor) else a) for a in args]
+        self.data = [total + value for total, value in zip(self.data, values, strict=True)]
+
+    def reset(self):
+        """Set every sum to zero."""
+        self.data = [0.0] * len(self.data)
+
+    def __getitem__(self, idx):
+        return self.data[idx]
+
+
+def try_gpu(i=0):
+    """The i-th CUDA device, or the CPU where there is none.
+
+    Apple's MPS is not tried: its recurrent layers have been silently wrong (pytorch#92615).
+    """
+    if 0 <= i < torch.cuda.device_count():
+        return torch.device(f"cuda:{i}")
+    return torch.device("cpu")
+
+
+def try_all_gpus():
+    """A list of all CUDA devices, or of the CPU alone."""
+    return [try_gpu(i) for i in range(torch.cuda.device_count())] or [torch.device("cpu")]
+
+
+@contextlib.contextmanager
+def one_thread():
+    """Run the block on one CPU thread, and put the number back afterwards.
+
+    The products of these networks are small. Two threads that wait for each other at every one
+    of them gain a quarter on an idle machine, and lose nine tenths as soon as anything else runs.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
