@@ -1,0 +1,55 @@
+"""The lists of versions agree with one another, and the README's commands are the ones we run."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+BOUNDS = PROJECT["dependencies"] + EXTRAS["notebook"] + EXTRAS["dev"]
+INSTALL = "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt && "
+
+
+def requirements():
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def pins():
+    return dict(line.split("==") for line in requirements()[:-1])
+
+
+def test_requirements_end_with_the_package_itself():
+    assert requirements()[-1] == "."
+
+
+@pytest.mark.parametrize("bound", BOUNDS)
+def test_what_the_package_asks_for_is_pinned_within_its_bounds(bound):
+    wanted = Requirement(bound)
+    assert wanted.name in pins()
+    assert wanted.specifier.contains(pins()[wanted.name])
+
+
+def test_the_package_is_loose_upwards():
+    operators = {part.operator for bound in BOUNDS for part in Requirement(bound).specifier}
+    assert operators == {">="}
+
+
+def test_conda_takes_its_list_from_requirements():
+    text = (ROOT / "environment.yml").read_text(encoding="utf-8")
+    channel, python, *rest = re.findall(r"(?m)^ *- (.+)$", text)
+    assert rest == ["pip", "pip:", "-r requirements.txt"]
+    version = python.removeprefix("python=")
+    assert Requirement(f"python{PROJECT['requires-python']}").specifier.contains(version)
+
+
+def test_readme_has_two_commands():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert re.findall(r"(?ms)^```(.*?)\n(.*?)\n```$", readme) == [
+        ("sh", INSTALL + ".venv/bin/jupyter lab course"),
+        ("sh", INSTALL + ".venv/bin/python -m pytest --nbval tests course"),
+    ]

@@ -1,0 +1,291 @@
+"""Keeps what is stored in the course's notebooks true.
+
+    python tools/course.py run [NOTEBOOK ...]    write the generated parts, execute, store
+    python tools/course.py generate              write the generated parts only
+    python tools/course.py publish OWNER/NAME    name this copy's GitHub repository, then generate
+
+Generated parts: the set-up cell, the navigation lines, the Colab badges, the tables of lessons in
+both READMEs, and the pictures in course/images (the last PNG of a cell tagged `picture:NAME`).
+"""
+
+import argparse
+import base64
+import os
+import re
+import time
+import tomllib
+from io import BytesIO
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from PIL import Image  # matplotlib brings it
+
+ROOT = Path(__file__).resolve().parent.parent
+COURSE = ROOT / "course"
+PYPROJECT = ROOT / "pyproject.toml"
+
+# The first code cell of every notebook; @REPOSITORY@ is filled in from pyproject.toml.
+SET_UP = """\
+# Set-up: does nothing where d2lmini is installed. Elsewhere (in Colab) it installs it.
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+REPOSITORY = "@REPOSITORY@"
+if importlib.util.find_spec("d2lmini") is None:
+    wheels = sorted(Path().glob("d2lmini-*.whl"), key=lambda wheel: wheel.stat().st_mtime)
+    if not (wheels or REPOSITORY):
+        raise ModuleNotFoundError(
+            "d2lmini is not installed: run the first command of the README, "
+            "or put a d2lmini-*.whl beside this notebook, and run this cell again."
+        )
+    source = str(wheels[-1]) if wheels else f"git+https://github.com/{REPOSITORY}"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]  # torch stays as it is
+    subprocess.run([*pip, source], check=True)
+    importlib.invalidate_caches()"""
+
+NAVIGATION = "<!-- navigation -->"
+TABLE = "<!-- lessons -->"
+TABLE_END = "<!-- end of lessons -->"
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+def stop(path, message):
+    raise SystemExit(f"{path.relative_to(ROOT)}: {message}")
+
+
+def write(path, content):
+    """Write all of the file or nothing of it: an interrupted run leaves the old file."""
+    if path.exists() and path.read_bytes() == content:
+        return
+    path.parent.mkdir(exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(content)
+    os.replace(part, path)
+
+
+def read_notebooks():
+    """Every notebook of the course by its path, in reading order: lessons, then subfolders."""
+    paths = [p for p in COURSE.rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts]
+    paths.sort(key=lambda path: (path.parent != COURSE, path))
+    return {path: nbformat.read(path, as_version=4) for path in paths}
+
+
+def write_notebook(path, nb):
+    """Write without what differs from run to run or from editor to editor."""
+    nb.metadata = nbformat.from_dict(METADATA)
+    for cell in nb.cells:
+        cell.metadata = {"tags": cell.metadata.tags} if cell.metadata.get("tags") else {}
+        for output in cell.get("outputs", []):
+            output.get("data", {}).pop(WIDGET_VIEW, None)  # a random id that shows nothing
+    write(path, (nbformat.writes(nb).rstrip("\n") + "\n").encode())
+
+
+def code_cells(nb):
+    return [cell for cell in nb.cells if cell.cell_type == "code"]
+
+
+def tags(cell):
+    return cell.metadata.get("tags", [])
+
+
+# --- the generated parts ---------------------------------------------------------------------
+
+
+def repository():
+    return tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["tool"]["d2lmini"]["repository"]
+
+
+def badge(path):
+    """The Colab badge of a notebook; nothing until the course is published."""
+    if not repository():
+        return ""
+    page = f"github/{repository()}/blob/main/{path.relative_to(ROOT).as_posix()}"
+    image = "https://colab.research.google.com/assets/colab-badge.svg"
+    return f"[![Open in Colab]({image})](https://colab.research.google.com/{page})"
+
+
+def title(path, nb):
+    first = nb.cells[0] if nb.cells else {}
+    heading = re.match(r"# (.+)", first.get("source", ""))
+    if first.get("cell_type") != "markdown" or not heading:
+        stop(path, "its first cell must be Markdown and begin with the title, '# ...'")
+    return heading[1].strip()
+
+
+def label(path, nb):
+    return f"{path.stem.split('_')[0]} {title(path, nb)}"
+
+
+def promise(path, nb):
+    """The first sentence after the title."""
+    text = nb.cells[0].source.partition("\n")[2].strip().partition("\n\n")[0]
+    sentence = re.match(r".+?(?<![A-Z])[.!?](?=[\s*]|$)", " ".join(text.split()))
+    if not sentence:
+        stop(path, "a sentence that promises something must follow the title")
+    return sentence[0].replace("*", "")
+
+
+def navigation(path, notebooks):
+    def link(form, target, folder=""):
+        return f"[{form.format(label(target, notebooks[target]))}]({folder}{target.name})"
+
+    if path.parent != COURSE:  # a solutions notebook: back to its lesson
+        lesson = COURSE / path.name
+        back = [link("← {}", lesson, "../")] if lesson in notebooks else []
+        return [*back, "[Contents](../README.md)"]
+    lessons = [p for p in notebooks if p.parent == COURSE]
+    place = lessons.index(path)
+    before = [link("← {}", p) for p in lessons[:place][-1:]]
+    after = [link("{} →", p) for p in lessons[place + 1 :][:1]]
+    return [*before, "[Contents](README.md)", *after]
+
+
+def write_navigation(path, notebooks):
+    links = navigation(path, notebooks)
+    cells = [cell for cell in notebooks[path].cells if cell.cell_type == "markdown"]
+    for cell in cells:
+        cell.source = re.sub(rf"\s*{NAVIGATION}\s*.*", "", cell.source)
+    cells[-1].source += f"\n\n{NAVIGATION}\n\n{' | '.join(links)}"
+    if cells[0] is not cells[-1]:
+        links += [badge(path)] if badge(path) else []
+        cells[0].source += f"\n\n{NAVIGATION}\n\n{' | '.join(links)}"
+
+
+def write_set_up(path, nb):
+    first = next(iter(code_cells(nb)), None)
+    if first is None or "set-up" not in tags(first):
+        stop(path, "its first code cell must be tagged 'set-up' (its text is written for you)")
+    first.source = SET_UP.replace("@REPOSITORY@", repository())
+
+
+def write_pictures(nb):
+    for cell in code_cells(nb):
+        images = [o.data["image/png"] for o in cell.outputs if "image/png" in o.get("data", {})]
+        for tag in tags(cell):
+            if tag.startswith("picture:") and images:
+                name = tag.removeprefix("picture:") + ".png"
+                write(COURSE / "images" / name, base64.b64decode(images[-1]))
+
+
+def write_table(readme, notebooks):
+    colab = bool(repository())
+    rows = ["| | lesson | in one sentence |", "|---|---|---|"]
+    if colab:
+        rows = [row + column for row, column in zip(rows, [" in Colab |", "---|"], strict=True)]
+    for path, nb in notebooks.items():
+        if path.parent == COURSE:
+            number = path.stem.split("_")[0]
+            link = f"[{title(path, nb)}]({path.relative_to(readme.parent).as_posix()})"
+            row = f"| {number} | {link} | {promise(path, nb)} |"
+            rows.append(row + f" {badge(path)} |" * colab)
+    before, start, rest = readme.read_text(encoding="utf-8").partition(TABLE)
+    _, end, after = rest.partition(TABLE_END)
+    if not (start and end):
+        stop(readme, f"the lines {TABLE} and {TABLE_END} must stand around the table of lessons")
+    table = "\n".join(rows)
+    write(readme, f"{before}{TABLE}\n\n{table}\n\n{TABLE_END}{after}".encode())
+
+
+def generate():
+    notebooks = read_notebooks()
+    for path, nb in notebooks.items():
+        write_set_up(path, nb)
+        write_navigation(path, notebooks)
+        write_pictures(nb)
+        write_notebook(path, nb)
+    for readme in (ROOT / "README.md", COURSE / "README.md"):
+        write_table(readme, notebooks)
+
+
+# --- the commands ----------------------------------------------------------------------------
+
+
+def execute(path):
+    nb = nbformat.read(path, as_version=4)
+    start = time.time()
+    client = NotebookClient(
+        nb,
+        timeout=None,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(path.parent)}},  # the folder that nbval uses too
+        coalesce_streams=True,
+        record_timing=False,
+        store_widget_state=False,
+        extra_arguments=["--log-level=ERROR"],  # no word about the transport for each kernel
+    )
+    try:
+        client.execute()
+    except CellExecutionError as error:
+        stop(path, re.sub(r"\x1b\[[0-9;]*m", "", str(error)))  # source and traceback, no colours
+    for cell in code_cells(nb):
+        for output in cell.outputs:
+            if output.get("name") == "stderr":
+                stop(path, f"a cell writes to stderr:\n{cell.source}\n\n{output.text}")
+            if "image/svg+xml" in output.get("data", {}):
+                stop(path, f"a cell shows an SVG, which GitHub and nbval refuse:\n{cell.source}")
+            if "image/png" in output.get("data", {}):
+                output.data["image/png"] = shrink(output.data["image/png"])
+    write_notebook(path, nb)
+    seconds, size = time.time() - start, path.stat().st_size / 1000
+    name = path.relative_to(COURSE).with_suffix("").as_posix()
+    print(f"{name}: {len(nb.cells)} cells, {seconds:.0f} s, {size:.0f} KB", flush=True)
+
+
+def shrink(png):
+    """The same picture with 256 colours: a third of the bytes, and no difference to be seen."""
+    picture = Image.open(BytesIO(base64.b64decode(png))).convert("RGB")
+    small = BytesIO()
+    picture.quantize(256, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    return base64.b64encode(small.getvalue()).decode()
+
+
+def run(chosen):
+    known = list(read_notebooks())
+    paths = [Path(name).resolve() for name in chosen] or known
+    for path in paths:
+        if path not in known:
+            raise SystemExit(f"run wants notebooks under {COURSE.name}/, it got {path.name!r}")
+    generate()
+    for path in paths:
+        execute(path)
+    generate()  # the pictures come from the new outputs
+
+
+def publish(name):
+    if not re.fullmatch(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+(?<!\.git)", name):
+        raise SystemExit(
+            f"publish wants OWNER/NAME, as in github.com/OWNER/NAME (ada/d2lmini); it got {name!r}"
+        )
+    text = PYPROJECT.read_text(encoding="utf-8")
+    text = re.sub(r'^repository = ".*"$', f'repository = "{name}"', text, flags=re.MULTILINE)
+    write(PYPROJECT, text.encode())
+    generate()
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("run").add_argument("notebooks", nargs="*", metavar="NOTEBOOK")
+    commands.add_parser("generate")
+    commands.add_parser("publish").add_argument("repository", metavar="OWNER/NAME")
+    arguments = parser.parse_args()
+    if arguments.command == "run":
+        run(arguments.notebooks)
+    elif arguments.command == "generate":
+        generate()
+    else:
+        publish(arguments.repository)
+
+
+if __name__ == "__main__":
+    main()
