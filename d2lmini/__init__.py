@@ -15,6 +15,7 @@ from .first_edition import (
     to_onehot,
     train_and_predict_rnn_pytorch,
 )
+from .history import History
 from .loaders import (
     SeqDataLoader,
     load_data_text,
@@ -27,15 +28,8 @@ from .plotting import Animator, plot, set_axes, set_figsize, use_svg_display
 from .predict import predict_ch8, sample_index
 from .text import Vocab, count_corpus, load_corpus_time_machine, read_time_machine, tokenize
 from .tools import Accumulator, Timer, try_all_gpus, try_gpu
-from .training import (
-    History,
-    evaluate_perplexity,
-    fit,
-    grad_clipping,
-    sgd,
-    train_ch8,
-    train_epoch_ch8,
-)
+from .training import evaluate_perplexity, fit, train_ch8, train_epoch_ch8
+from .updates import grad_clipping, sgd
 from .widgets import try_it
 
 __version__ = "0.1.0"

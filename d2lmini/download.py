@@ -41,7 +41,7 @@ def download(name, cache_dir=None, *, strict=False):
     try:
         return _find(url, sha1, cache_dir, retry=strict)
     except (ImportError, OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = _reason(error)
         if strict or name not in BUNDLED:
             raise OSError(f"{name!r} could not be had: {reason}") from error
     _tell(
@@ -73,7 +73,6 @@ def _find(url, sha1, cache_dir, retry):
         raise OSError(_unreachable[url])
 
     pooch.get_logger().setLevel("WARNING")
-    print(f"Downloading {filename} to {cache}")
     try:
         return pooch.retrieve(
             url.replace("http://", "https://", 1),
@@ -85,8 +84,15 @@ def _find(url, sha1, cache_dir, retry):
             ),
         )
     except BaseException as error:  # stopped by the student, too
-        _unreachable[url] = str(error) or "the download was stopped"
+        _unreachable[url] = _reason(error) or "the download was stopped"
         raise
+
+
+def _reason(error):
+    """An error in a few words; those of the network say the same at great length."""
+    timeout = "no answer in time"
+    short = {"ConnectionError": "no connection", "ConnectTimeout": timeout, "ReadTimeout": timeout}
+    return short.get(type(error).__name__) or " ".join(str(error).split())[:200].strip()
 
 
 def _has_hash(path, sha1):

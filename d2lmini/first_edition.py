@@ -8,7 +8,8 @@ from .loaders import plan, random_batches
 from .predict import predict_ch8
 from .text import Vocab
 from .tools import Timer
-from .training import grad_clipping, run_epoch
+from .training import run_epoch
+from .updates import grad_clipping
 
 
 def to_onehot(X, n_class):

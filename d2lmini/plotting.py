@@ -79,13 +79,17 @@ def set_axes(axes, xlabel, ylabel, xlim, ylim, xscale, yscale, legend):
 
 
 def _plain_log_ticks(axis):
-    """1, 2, 5, 10, 20 instead of powers of ten, while the axis spans only a few of them."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    """1, 2, 5, 10, 20 instead of powers of ten, and all of 1 to 9 where the axis is short."""
+    from matplotlib.ticker import FuncFormatter, LogLocator
 
-    if axis.get_view_interval()[1] < 1e4 * axis.get_view_interval()[0]:
+    def span():
+        low, high = axis.get_view_interval()
+        return high / low if low > 0 else 1
+
+    if span() < 1e4:
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axis.set_minor_formatter(NullFormatter())
+        axis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}" if span() < 5 else ""))
 
 
 def plot(
@@ -146,7 +150,7 @@ class Animator:
     which holds the curves.
     """
 
-    SHARE = 0.015  # of the time since the first point may go into drawing
+    SHARE = 0.018  # of the time since the first point may go into drawing
 
     def __init__(
         self,
@@ -168,7 +172,7 @@ class Animator:
         self._grid, self._figsize = (nrows, ncols), figsize
         self._fig = self._handle = self._first = None
         self._lines = []
-        self._spent, self._pending = 0.0, False
+        self._spent, self._cost, self._pending = 0.0, 0.0, False
 
     def add(self, x, y):
         """Add a point to each curve: `add(3, [0.5, 0.7])`; a `None` in y leaves a curve out."""
@@ -234,10 +238,11 @@ class Animator:
         now = time.perf_counter()
         if self._handle is None:
             self._first = now
-        elif self._spent > self.SHARE * (now - self._first):
-            return
+        elif self._spent + 2 * self._cost > self.SHARE * (now - self._first):
+            return  # the last frame, which comes in any case, is paid for in advance
         self._paint(kernel)
-        self._spent += time.perf_counter() - now
+        self._cost = time.perf_counter() - now
+        self._spent += self._cost
 
     def _paint(self, kernel):
         from IPython.display import display

@@ -6,8 +6,10 @@ import torch
 from torch import nn
 
 from .models import first_state
+from .tools import one_thread
 
 
+@one_thread()
 def predict_ch8(prefix, num_preds, net, vocab, device=None, *, temperature=0.0):
     """`prefix` and the `num_preds` tokens that the network puts behind it, as one string.
 

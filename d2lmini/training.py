@@ -5,55 +5,16 @@ the end with a live curve. Both take models from scratch and `nn.Module`s alike.
 """
 
 import math
-from dataclasses import dataclass, field
 
 import torch
 from torch import nn
 
+from .history import History
 from .models import first_state
-from .plotting import Animator, in_notebook, plot
+from .plotting import Animator, in_notebook
 from .predict import known_tokens, predict_ch8
 from .tools import Timer, one_thread
-
-
-def sgd(params, lr, batch_size):
-    """One step of minibatch stochastic gradient descent: param -= lr * grad / batch_size."""
-    with torch.no_grad():
-        for param in params:
-            if param.grad is not None:
-                param.sub_(param.grad, alpha=lr / batch_size)
-                param.grad.zero_()
-
-
-def grad_clipping(net, theta, device=None):
-    """Scale all gradients together so that their joint L2 norm is at most `theta`.
-
-    g <- min(1, theta / ||g||) g (Pascanu et al. 2013, algorithm 1). Returns the norm before.
-    A norm that is NaN or infinite has no direction left: the gradients are set to zero, so that
-    one broken batch does not wipe out the weights.
-
-    net: an `nn.Module`, a model with `params`, or the parameters themselves.
-    device: not used; the older edition passes it.
-    """
-    grads = [param.grad for param in parameters(net) if param.grad is not None]
-    if not grads:
-        return 0.0
-    norms = [g.norm().to(torch.promote_types(g.dtype, torch.float32)) for g in grads]
-    norm = float(torch.linalg.vector_norm(torch.stack(norms)))
-    if not math.isfinite(norm):
-        for grad in grads:
-            grad.zero_()
-    elif norm > theta:
-        for grad in grads:
-            grad.mul_(theta / norm)
-    return norm
-
-
-def parameters(net):
-    """The parameters of an `nn.Module`, of a model with `params`, or of any iterable of them."""
-    if isinstance(net, nn.Module):
-        return list(net.parameters())
-    return list(getattr(net, "params", net))
+from .updates import grad_clipping, parameters, sgd
 
 
 def train_epoch_ch8(net, train_iter, loss, updater, device, use_random_iter):
@@ -139,38 +100,6 @@ def _exp(x):
         return math.exp(x)
     except OverflowError:
         return math.inf
-
-
-@dataclass
-class History:
-    """What a run left behind: one entry for each recorded epoch, about fifty in all.
-
-    `seconds` is training time so far, without validation, sampling and plotting; `train`
-    and `val` are perplexities; `samples` are texts written from the first prefix.
-    """
-
-    num_epochs: int
-    epochs: list = field(default_factory=list)
-    seconds: list = field(default_factory=list)
-    train: list = field(default_factory=list)
-    val: list = field(default_factory=list)
-    samples: list = field(default_factory=list)
-    epoch: int = 0
-    perplexity: float = math.nan
-    speed: float = 0.0  # tokens per second, over the whole run
-    diverged: bool = False
-
-    def __repr__(self):
-        val = f", validation {self.val[-1]:.1f}" if self.val else ""
-        end = f"diverged at epoch {self.epoch}" if self.diverged else f"{self.epoch} epochs"
-        return f"History({end}, perplexity {self.perplexity:.2f}{val}, {self.speed:.0f} tokens/sec)"
-
-    def plot(self, **kwargs):
-        """Draw perplexity over epochs; keywords go to `d2lmini.plot`."""
-        curves = {"train": self.train, "validation": self.val}
-        curves = {name: values for name, values in curves.items() if values}
-        defaults = {"xlabel": "epoch", "ylabel": "perplexity", "yscale": "log"}
-        plot(self.epochs, list(curves.values()), legend=list(curves), **{**defaults, **kwargs})
 
 
 def fit(

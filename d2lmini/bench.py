@@ -1,0 +1,160 @@
+"""How fast d2lmini is on this machine, next to plain torch:  python -m d2lmini.bench
+
+Only the ratios say anything about another machine. The two sides of a ratio are measured in turns
+and their medians compared, so that a busy moment hits both. Everything is measured in processes of
+its own, on one thread unless OMP_NUM_THREADS says otherwise: with more threads than idle
+processors, torch's threads wait for each other, and that can slow either side down tenfold.
+"""
+
+import argparse
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from . import RNNModel, load_data_text, sgd, train_epoch_ch8
+from .download import BUNDLED
+
+STORY = str(BUNDLED["time_machine"])  # always at hand, and the same everywhere
+PACKAGES = str(Path(__file__).resolve().parent.parent)
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", **os.environ, "PYTHONPATH": PACKAGES}
+
+# matplotlib is imported before the clock starts: a notebook pays for it once, whoever draws.
+DRAWING = f"""
+import json, time
+import d2lmini as d2l, matplotlib.figure
+from torch import nn
+
+frames, paint = [], d2l.Animator._paint
+def timed_paint(*args):
+    start = time.perf_counter()
+    paint(*args)
+    frames.append(time.perf_counter() - start)
+d2l.Animator._paint = timed_paint
+train_iter, vocab = d2l.load_data_text({STORY!r}, 32, 35)
+net = d2l.RNNModel(nn.RNN(len(vocab), 256), len(vocab))
+start = time.perf_counter()
+_ = d2l.train_ch8(net, train_iter, vocab, 0.5, EPOCHS, "cpu")
+"""
+# In a cell of its own: the last frame is drawn when the training cell ends.
+RESULTS = "print(json.dumps([time.perf_counter() - start, frames]))"
+
+
+def interleaved(measures, rounds):
+    """The median of each of several measures, taken in turns after one turn that does not count."""
+    turns = [[measure() for measure in measures] for _ in range(rounds + 1)]
+    return [statistics.median(results) for results in zip(*turns[1:])]
+
+
+def in_new_process(code):
+    """What the code prints, as read from JSON."""
+    return json.loads(subprocess.check_output([sys.executable, "-c", code], env=ENVIRONMENT))
+
+
+def measure_import(rounds):
+    """Seconds that `import d2lmini` and `import torch` take, each in a process of its own."""
+    code = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
+    modules = [lambda m=module: in_new_process(code.format(m)) for module in ("d2lmini", "torch")]
+    ours, plain = interleaved(modules, rounds)
+    return {"d2lmini_s": ours, "torch_s": plain, "ratio": ours / plain}
+
+
+def measure_drawing(epochs):
+    """The live curve's share of a training run in a Jupyter kernel: elsewhere nothing is drawn."""
+    from jupyter_client.manager import start_new_kernel
+
+    messages = []
+    manager, client = start_new_kernel(env=ENVIRONMENT, stderr=subprocess.DEVNULL)
+    try:
+        for code in (DRAWING.replace("EPOCHS", str(epochs)), RESULTS):
+            client.execute_interactive(code, output_hook=messages.append)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    for message in messages:
+        if message["msg_type"] == "error":
+            raise RuntimeError("\n".join(message["content"]["traceback"]))
+    printed = "".join(m["content"]["text"] for m in messages if m["msg_type"] == "stream")
+    seconds, frames = json.loads(printed.splitlines()[-1])
+    share, frame = sum(frames) / seconds, statistics.median(frames)
+    return {"training_s": seconds, "frames": len(frames), "share": share, "frame_ms": 1000 * frame}
+
+
+def measure_epoch(num_hiddens, rounds):
+    """Tokens per second in a training epoch of `RNNModel`, and in the same one in plain torch."""
+    train_iter, vocab = load_data_text(STORY, 32, 35)
+    batches, loss = list(train_iter), nn.CrossEntropyLoss()
+    num_tokens = sum(Y.numel() for _, Y in batches)
+    torch.manual_seed(0)
+    net = RNNModel(nn.RNN(len(vocab), num_hiddens), len(vocab))
+    torch.manual_seed(0)
+    rnn, linear = nn.RNN(len(vocab), num_hiddens), nn.Linear(num_hiddens, len(vocab))
+    params = [*rnn.parameters(), *linear.parameters()]
+    optimizer = torch.optim.SGD(params, lr=0.5)
+
+    def our_epoch():
+        updater = lambda batch_size: sgd(net.parameters(), 0.5, batch_size)  # noqa: E731
+        return train_epoch_ch8(net, batches, loss, updater, "cpu", False)
+
+    def plain_epoch():
+        start, total, state = time.perf_counter(), 0.0, None
+        for X, Y in batches:
+            hidden, state = rnn(F.one_hot(X.T, len(vocab)).float(), state)
+            mean_loss = loss(linear(hidden.flatten(0, 1)), Y.T.flatten())
+            optimizer.zero_grad()
+            mean_loss.backward()
+            nn.utils.clip_grad_norm_(params, 1)
+            optimizer.step()
+            state, total = state.detach(), total + mean_loss.item()
+        return math.exp(total / len(batches)), num_tokens / (time.perf_counter() - start)
+
+    perplexities = our_epoch()[0], plain_epoch()[0]
+    assert math.isclose(*perplexities, rel_tol=1e-3), f"not the same step: {perplexities}"
+    ours, plain = interleaved([lambda: our_epoch()[1], lambda: plain_epoch()[1]], rounds)
+    return {"d2lmini_tokens_per_s": ours, "torch_tokens_per_s": plain, "ratio": ours / plain}
+
+
+def load():
+    """How many processes wanted a processor in the last minute; None where nobody counts them."""
+    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+
+
+def main(arguments=None):
+    """Measure, print, and write the figures to the file after `--json`: all of it or nothing."""
+    parser = argparse.ArgumentParser(prog="python -m d2lmini.bench")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures to FILE too")
+    parser.add_argument("--quick", action="store_true", help="one rough round of everything")
+    options = parser.parse_args(arguments)
+    rounds, epochs = (1, 3) if options.quick else (9, 160)
+
+    result = {"torch": torch.__version__, "threads": ENVIRONMENT["OMP_NUM_THREADS"]}
+    result |= {"processors": os.cpu_count(), "load_before": load()}
+    result["import"], result["drawing"] = measure_import(rounds), measure_drawing(epochs)
+    code = "import json; from d2lmini import bench; print(json.dumps(bench.measure_epoch({}, {})))"
+    sizes = {f"RNN, {n} hidden": in_new_process(code.format(n, 3 * rounds)) for n in (64, 256)}
+    result |= {"epoch": sizes, "load_after": load()}
+
+    print("torch {torch}, threads: {threads} of {processors} processors, ".format(**result), end="")
+    print("load {load_before} before and {load_after} after\n".format(**result))
+    print("import d2lmini: {ratio:.3f} × import torch".format(**result["import"]))
+    print("Animator: {share:.2%} of a {training_s:.0f} s training run".format(**result["drawing"]))
+    print("one frame of it: {frame_ms:.1f} ms\n".format(**result["drawing"]))
+    print("tokens/s in a training epoch    d2lmini       torch   ratio")
+    for name, (ours, plain, ratio) in ((name, row.values()) for name, row in sizes.items()):
+        print(f"{name:<28}{ours:>11,.0f}{plain:>12,.0f}{ratio:>8.2f}")
+    if options.json:
+        draft = options.json.with_name(options.json.name + ".part")
+        draft.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        os.replace(draft, options.json)
+
+
+if __name__ == "__main__":
+    main()

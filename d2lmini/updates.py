@@ -1,0 +1,46 @@
+"""One step of training: gradient descent, and the clipping that goes before it."""
+
+import math
+
+import torch
+from torch import nn
+
+
+def sgd(params, lr, batch_size):
+    """One step of minibatch stochastic gradient descent: param -= lr * grad / batch_size."""
+    with torch.no_grad():
+        for param in params:
+            if param.grad is not None:
+                param.sub_(param.grad, alpha=lr / batch_size)
+                param.grad.zero_()
+
+
+def grad_clipping(net, theta, device=None):
+    """Scale all gradients together so that their joint L2 norm is at most `theta`.
+
+    g <- min(1, theta / ||g||) g (Pascanu et al. 2013, algorithm 1). Returns the norm before.
+    A norm that is NaN or infinite has no direction left: the gradients are set to zero, so that
+    one broken batch does not wipe out the weights.
+
+    net: an `nn.Module`, a model with `params`, or the parameters themselves.
+    device: not used; the older edition passes it.
+    """
+    grads = [param.grad for param in parameters(net) if param.grad is not None]
+    if not grads:
+        return 0.0
+    norms = [g.norm().to(torch.promote_types(g.dtype, torch.float32)) for g in grads]
+    norm = float(torch.linalg.vector_norm(torch.stack(norms)))
+    if not math.isfinite(norm):
+        for grad in grads:
+            grad.zero_()
+    elif norm > theta:
+        for grad in grads:
+            grad.mul_(theta / norm)
+    return norm
+
+
+def parameters(net):
+    """The parameters of an `nn.Module`, of a model with `params`, or of any iterable of them."""
+    if isinstance(net, nn.Module):
+        return list(net.parameters())
+    return list(getattr(net, "params", net))
