@@ -1,0 +1,54 @@
+"""The benchmark command in its quickest form: its figures agree with each other, and are kept.
+
+How fast anything is depends on the machine; no test here has an opinion on it.
+"""
+
+import json
+import os
+
+import pytest
+
+from d2lmini import bench
+
+pytest.importorskip("ipykernel")
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory):
+    """The figures of one quick run."""
+    path = tmp_path_factory.mktemp("bench") / "figures.json"
+    path.write_text("old")
+    bench.main(["--quick", "--json", str(path)])
+    assert os.listdir(path.parent) == ["figures.json"]
+    return json.loads(path.read_text())
+
+
+def test_ratios_are_the_quotients_of_what_was_measured(quick):
+    times = quick["import"]
+    assert times["torch_s"] > 0 and times["ratio"] == times["d2lmini_s"] / times["torch_s"]
+    assert set(quick["epoch"]) == {"RNN, 64 hidden", "RNN, 256 hidden"}
+    for row in quick["epoch"].values():
+        assert row["torch_tokens_per_s"] > 0
+        assert row["ratio"] == row["d2lmini_tokens_per_s"] / row["torch_tokens_per_s"] > 0
+
+
+def test_drawing_is_a_part_of_the_training_run(quick):
+    drawing = quick["drawing"]
+    assert drawing["frames"] >= 1 and 0 < drawing["share"] < 1
+    assert 0 < drawing["frame_ms"] <= 1000 * drawing["training_s"]
+
+
+def test_the_machine_is_named_beside_the_figures(quick):
+    assert int(quick["threads"]) >= 1 and quick["processors"] >= 1
+    assert {"torch", "load_before", "load_after"} <= set(quick)
+
+
+def test_interleaved_takes_turns_and_leaves_the_first_out():
+    taken = []
+
+    def measure(name, values):
+        values = iter(values)
+        return lambda: taken.append(name) or next(values)
+
+    medians = bench.interleaved([measure("a", [99, 1, 5, 3]), measure("b", [99, 2, 2, 8])], 3)
+    assert medians == [3, 2] and taken == ["a", "b"] * 4

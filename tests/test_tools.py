@@ -1,0 +1,187 @@
+"""tools/course.py on a course of two tiny lessons."""
+
+import base64
+import re
+import shutil
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+ROOT = Path(__file__).resolve().parent.parent
+PNG = base64.b64encode(b"a picture").decode()
+SHOW = f"from IPython.display import display\ndisplay({{'image/png': {PNG!r}}}, raw=True)"
+README = "# Top\n\n<!-- lessons -->\n<!-- end of lessons -->\n\nAfter.\n"
+
+
+def lesson(title, source):
+    return new_notebook(
+        cells=[
+            new_markdown_cell(f"# {title}\n\nYou *count*: as H. G. Wells did. And more.\n\nGoals."),
+            new_code_cell("", metadata={"tags": ["set-up"], "collapsed": True}),
+            new_markdown_cell("Prose."),
+            new_code_cell(source, metadata={"tags": ["picture:seen"]}),
+            new_markdown_cell("The end."),
+        ],
+        metadata={"widgets": {}, "kernelspec": {"name": "mine", "display_name": "Mine"}},
+    )
+
+
+@pytest.fixture
+def project(tmp_path):
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "course" / "solutions").mkdir(parents=True)
+    shutil.copy(ROOT / "tools" / "course.py", tmp_path / "tools")
+    pyproject = (ROOT / "pyproject.toml").read_text()
+    unpublished = re.sub(r'(?m)^repository = ".*"$', 'repository = ""', pyproject)
+    (tmp_path / "pyproject.toml").write_text(unpublished)
+    (tmp_path / "README.md").write_text(README)
+    (tmp_path / "course" / "README.md").write_text(README)
+    # d2lmini itself is slow to import, and only its presence matters to the set-up cell.
+    for folder in ("course", "course/solutions"):
+        (tmp_path / folder / "d2lmini.py").write_text("")
+    nbformat.write(lesson("Words", "print('one')\nprint('two')"), tmp_path / "course/00_a.ipynb")
+    nbformat.write(lesson("RNN", SHOW), tmp_path / "course/01_b.ipynb")
+    nbformat.write(lesson("Solved", "1 + 1"), tmp_path / "course/solutions/01_b.ipynb")
+    return tmp_path
+
+
+def course(project, *arguments):
+    command = [sys.executable, project / "tools" / "course.py", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=project)
+
+
+def snapshot(project):
+    return {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
+
+
+def set_up(project):
+    return nbformat.read(project / "course/00_a.ipynb", as_version=4).cells[1].source
+
+
+def test_run_executes_and_stores(project):
+    result = course(project, "run")
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["00_a", "01_b", "solutions/01_b"]
+    assert all(re.fullmatch(r"[\w/]+: 5 cells, \d+ s, \d+ KB", line) for line in lines)
+
+    nb = nbformat.read(project / "course/00_a.ipynb", as_version=4)
+    assert [nb.cells[i].execution_count for i in (1, 3)] == [1, 2]
+    assert [output.text for output in nb.cells[3].outputs] == ["one\ntwo\n"]
+    assert nb.metadata.kernelspec.name == "python3" and "widgets" not in nb.metadata
+    assert nb.cells[1].metadata == {"tags": ["set-up"]}
+    assert (project / "course/images/seen.png").read_bytes() == b"a picture"
+
+    first = snapshot(project)
+    assert course(project, "run", "course/00_a.ipynb").returncode == 0
+    assert snapshot(project) == first
+
+
+def test_generated_parts(project):
+    assert course(project, "generate").returncode == 0
+    one = nbformat.read(project / "course/00_a.ipynb", as_version=4)
+    two = nbformat.read(project / "course/01_b.ipynb", as_version=4)
+    solved = nbformat.read(project / "course/solutions/01_b.ipynb", as_version=4)
+    assert one.cells[1].source == two.cells[1].source == solved.cells[1].source
+    for cell in (one.cells[0], one.cells[-1]):
+        assert cell.source.endswith("\n\n[Contents](README.md) | [01 RNN →](01_b.ipynb)")
+    assert two.cells[0].source.endswith("\n\n[← 00 Words](00_a.ipynb) | [Contents](README.md)")
+    assert solved.cells[-1].source.endswith("[← 01 RNN](../01_b.ipynb) | [Contents](../README.md)")
+    row = "| 01 | [RNN](course/01_b.ipynb) | You count: as H. G. Wells did. |\n"
+    assert row in (project / "README.md").read_text()
+    assert row.replace("course/", "") in (project / "course/README.md").read_text()
+
+    first = snapshot(project)
+    assert course(project, "generate").returncode == 0
+    assert snapshot(project) == first
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("x = 1\nx / 0", ["x / 0", "ZeroDivisionError"]),
+        ("import warnings\nwarnings.warn('careful')", ["stderr", "careful"]),
+        (SHOW.replace("image/png", "image/svg+xml"), ["SVG"]),
+    ],
+)
+def test_run_refuses_what_must_not_be_stored(project, source, words):
+    path = project / "course/00_a.ipynb"
+    nbformat.write(lesson("Words", source), path)
+    course(project, "generate")
+    before = path.read_bytes()
+    result = course(project, "run", "course/00_a.ipynb")
+    assert result.returncode == 1 and "00_a.ipynb" in result.stderr
+    assert all(word in result.stderr for word in words), result.stderr
+    assert path.read_bytes() == before
+
+
+def test_publish_and_publish_again(project):
+    for repository in ("ada/rnn-course", "class-of-27/rnn.course"):
+        assert course(project, "publish", repository).returncode == 0
+        assert f'REPOSITORY = "{repository}"' in set_up(project)
+        page = f"https://colab.research.google.com/github/{repository}/blob/main/course/00_a.ipynb"
+        nb = nbformat.read(project / "course/00_a.ipynb", as_version=4)
+        top = (project / "README.md").read_text()
+        for text in (nb.cells[0].source, top, (project / "course/README.md").read_text()):
+            assert text.count(f"({page})") == 1
+    assert not [p for p, content in snapshot(project).items() if b"ada/rnn-course" in content]
+
+
+@pytest.mark.parametrize("wrong", ["", "ada", "https://github.com/ada/x", "ada/x.git", "a b/c"])
+def test_publish_names_what_came_and_what_it_wants(project, wrong):
+    before = snapshot(project)
+    result = course(project, "publish", wrong)
+    assert result.returncode == 1
+    assert repr(wrong) in result.stderr and "OWNER/NAME" in result.stderr
+    assert snapshot(project) == before
+
+
+# --- the set-up cell, on a machine without d2lmini ----------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def bare_python(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bare")
+    venv.create(folder, with_pip=True)
+    return folder / "bin" / "python"
+
+
+def run_set_up(project, python, folder, then=""):
+    folder.mkdir(exist_ok=True)
+    course(project, "generate")
+    command = [python, "-c", set_up(project) + "\n" + then]
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder)
+
+
+def test_set_up_says_what_to_do(project, bare_python, tmp_path):
+    result = run_set_up(project, bare_python, tmp_path / "alone")
+    assert "ModuleNotFoundError: d2lmini is not installed: run" in result.stderr
+
+
+def test_set_up_installs_the_wheel_beside_it(project, bare_python, tmp_path):
+    folder = tmp_path / "beside"
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "d2lmini-7.0-py3-none-any.whl", "w") as wheel:
+        info = "d2lmini-7.0.dist-info"
+        wheel.writestr("d2lmini/__init__.py", "__version__ = '7.0'")
+        # --no-deps: a dependency that is nowhere to be found must not matter.
+        needs = "Requires-Dist: no-such-package-for-d2lmini"
+        wheel.writestr(
+            f"{info}/METADATA", f"Metadata-Version: 2.1\nName: d2lmini\nVersion: 7.0\n{needs}\n"
+        )
+        wheel.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr(f"{info}/RECORD", "")
+    then = "import d2lmini\nprint(d2lmini.__version__)"
+    first = run_set_up(project, bare_python, folder, then)
+    assert first.stdout.endswith("7.0\n"), first.stderr
+    next(folder.glob("*.whl")).unlink()
+    second = run_set_up(project, bare_python, folder, then)  # idempotent: nothing to do, no word
+    assert (second.stdout, second.stderr) == ("7.0\n", "")
