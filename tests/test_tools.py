@@ -7,14 +7,28 @@ import subprocess
 import sys
 import venv
 import zipfile
+from io import BytesIO
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
-PNG = base64.b64encode(b"a picture").decode()
+COLOURS = [(200, 30, 30), (30, 200, 30), (30, 30, 200), (250, 250, 250)]
+
+
+def picture():
+    """A PNG of four pixels with an alpha channel, as matplotlib writes them."""
+    image, file = Image.new("RGBA", (2, 2)), BytesIO()
+    for i, colour in enumerate(COLOURS):
+        image.putpixel((i % 2, i // 2), (*colour, 255))
+    image.save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+PNG = picture()
 SHOW = f"from IPython.display import display\ndisplay({{'image/png': {PNG!r}}}, raw=True)"
 README = "# Top\n\n<!-- lessons -->\n<!-- end of lessons -->\n\nAfter.\n"
 
@@ -76,7 +90,10 @@ def test_run_executes_and_stores(project):
     assert [output.text for output in nb.cells[3].outputs] == ["one\ntwo\n"]
     assert nb.metadata.kernelspec.name == "python3" and "widgets" not in nb.metadata
     assert nb.cells[1].metadata == {"tags": ["set-up"]}
-    assert (project / "course/images/seen.png").read_bytes() == b"a picture"
+    stored = Image.open(project / "course/images/seen.png")
+    assert stored.mode == "P"  # with a palette, so a third of the size
+    stored = stored.convert("RGB")
+    assert [stored.getpixel((i % 2, i // 2)) for i in range(4)] == COLOURS
 
     first = snapshot(project)
     assert course(project, "run", "course/00_a.ipynb").returncode == 0
