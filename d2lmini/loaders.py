@@ -6,6 +6,7 @@ random offset: (len(corpus) - 1) // (batch_size * num_steps).
 """
 
 import os
+from numbers import Integral
 
 import torch
 
@@ -54,7 +55,7 @@ def seq_data_iter_sequential(corpus, batch_size, num_steps):
 def plan(corpus, batch_size, num_steps):
     """The corpus as a tensor, the batches of an epoch, and the tokens left over by them."""
     for name, value in (("batch_size", batch_size), ("num_steps", num_steps)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
             raise ValueError(f"{name} must be an integer of 1 or more, got {value!r}")
     num_batches, slack = divmod(len(corpus) - 1, batch_size * num_steps)
     if num_batches < 1:

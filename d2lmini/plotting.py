@@ -128,8 +128,13 @@ def plot(
 def _curves(values):
     """A list of curves, from one curve or several."""
     values = values.tolist() if hasattr(values, "tolist") else list(values)
-    several = len(values) > 0 and hasattr(values[0], "__len__")
+    several = len(values) > 0 and _is_several(values[0])
     return [list(curve) for curve in values] if several else [values]
+
+
+def _is_several(value):
+    # A tensor without dimensions has a length by name, and refuses to tell it.
+    return hasattr(value, "__len__") and getattr(value, "ndim", 1) > 0
 
 
 def _pyplot():
@@ -176,8 +181,8 @@ class Animator:
 
     def add(self, x, y):
         """Add a point to each curve: `add(3, [0.5, 0.7])`; a `None` in y leaves a curve out."""
-        y = list(y) if hasattr(y, "__len__") else [y]
-        x = list(x) if hasattr(x, "__len__") else [x] * len(y)
+        y = list(y) if _is_several(y) else [y]
+        x = list(x) if _is_several(x) else [x] * len(y)
         if self.X is None:
             self.X, self.Y = [[] for _ in y], [[] for _ in y]
         for X, Y, a, b in zip(self.X, self.Y, x, y, strict=True):

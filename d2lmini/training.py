@@ -5,6 +5,7 @@ the end with a live curve. Both take models from scratch and `nn.Module`s alike.
 """
 
 import math
+from numbers import Integral
 
 import torch
 from torch import nn
@@ -44,10 +45,11 @@ def train_epoch_ch8(net, train_iter, loss, updater, device, use_random_iter):
     return perplexity, num_tokens / timer.stop()
 
 
-def evaluate_perplexity(net, data_iter, device=None, *, use_random_iter=False):
+def evaluate_perplexity(net, data_iter, device=None):
     """The perplexity on a text without training on it: exp of the mean loss over all tokens.
 
-    The random offset is the same every time, and torch's random generator is left as it was.
+    The random offset is the same every time, and torch's random generator is left as it was. With
+    a loader of unrelated batches (`use_random_iter`), every batch starts from a fresh state.
     """
     was_training = isinstance(net, nn.Module) and net.training
     if was_training:
@@ -56,7 +58,8 @@ def evaluate_perplexity(net, data_iter, device=None, *, use_random_iter=False):
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(0)  # a GPU's own generator is left alone
             loss = nn.CrossEntropyLoss()
-            return run_epoch(net, data_iter, loss, device, use_random_iter)[0]
+            unrelated = getattr(data_iter, "use_random_iter", False)
+            return run_epoch(net, data_iter, loss, device, unrelated)[0]
     finally:
         if was_training:
             net.train()
@@ -123,7 +126,7 @@ def fit(
     The arguments are those of `train_ch8`. The history grows at about fifty epochs, among them
     the first and the last.
     """
-    if isinstance(num_epochs, bool) or not isinstance(num_epochs, int) or num_epochs < 1:
+    if isinstance(num_epochs, bool) or not isinstance(num_epochs, Integral) or num_epochs < 1:
         raise ValueError(f"num_epochs must be an integer of 1 or more, got {num_epochs!r}")
     if not lr >= 0:
         raise ValueError(f"lr must be a number of 0 or more, got {lr}")

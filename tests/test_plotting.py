@@ -274,6 +274,12 @@ def kernel(monkeypatch):
     return kernel
 
 
+def test_a_tensor_without_dimensions_is_one_number():
+    animator = d2l.Animator()
+    animator.add(1, torch.tensor(2.0))
+    assert (animator.X, animator.Y) == ([[1.0]], [[2.0]])
+
+
 @pytest.mark.parametrize("points, seconds", [(20_000, 0.001), (500, 0.2), (50, 5.0), (3, 0.0)])
 def test_drawing_takes_under_two_percent(kernel, points, seconds):
     animator, start = d2l.Animator(), kernel.clock.now

@@ -509,3 +509,16 @@ def test_a_short_text_is_learnt_by_heart(capsys):
     history = d2l.train_ch8(net, loader, vocab, 0.02, 60, CPU, optimizer=torch.optim.Adam)
     assert history.perplexity < 1.5
     assert "time traveller came back on thursday" in capsys.readouterr().out
+
+
+def test_validation_on_unrelated_batches_starts_each_from_a_fresh_state():
+    torch.manual_seed(0)
+    val_iter, vocab = d2l.load_data_text("the time traveller " * 40, 4, 6, use_random_iter=True)
+    net = d2l.RNNModel(nn.RNN(len(vocab), 8), len(vocab))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        batches = list(val_iter)
+    with torch.no_grad():
+        losses = [F.cross_entropy(net(X)[0], Y.T.reshape(-1)) for X, Y in batches]
+    expected = torch.stack(losses).mean().exp().item()
+    assert d2l.evaluate_perplexity(net, val_iter) == pytest.approx(expected, rel=1e-5)
