@@ -6,11 +6,11 @@ random offset: (len(corpus) - 1) // (batch_size * num_steps).
 """
 
 import os
-from numbers import Integral
 
 import torch
 
 from .text import Vocab, load_corpus_time_machine
+from .tools import check_count
 
 
 def seq_data_iter_random(corpus, batch_size, num_steps):
@@ -54,9 +54,8 @@ def seq_data_iter_sequential(corpus, batch_size, num_steps):
 
 def plan(corpus, batch_size, num_steps):
     """The corpus as a tensor, the batches of an epoch, and the tokens left over by them."""
-    for name, value in (("batch_size", batch_size), ("num_steps", num_steps)):
-        if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-            raise ValueError(f"{name} must be an integer of 1 or more, got {value!r}")
+    check_count("batch_size", batch_size)
+    check_count("num_steps", num_steps)
     num_batches, slack = divmod(len(corpus) - 1, batch_size * num_steps)
     if num_batches < 1:
         raise ValueError(

@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from numbers import Integral
 
 import torch
 
@@ -74,6 +75,12 @@ def try_gpu(i=0):
 def try_all_gpus():
     """A list of all CUDA devices, or of the CPU alone."""
     return [try_gpu(i) for i in range(torch.cuda.device_count())] or [torch.device("cpu")]
+
+
+def check_count(name, value):
+    """ValueError, with the argument's name, unless `value` is an integer of 1 or more."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+        raise ValueError(f"{name} must be an integer of 1 or more, got {value!r}")
 
 
 @contextlib.contextmanager

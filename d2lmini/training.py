@@ -5,7 +5,6 @@ the end with a live curve. Both take models from scratch and `nn.Module`s alike.
 """
 
 import math
-from numbers import Integral
 
 import torch
 from torch import nn
@@ -14,7 +13,7 @@ from .history import History
 from .models import first_state
 from .plotting import Animator, in_notebook
 from .predict import known_tokens, predict_ch8
-from .tools import Timer, one_thread
+from .tools import Timer, check_count, one_thread
 from .updates import grad_clipping, parameters, sgd
 
 
@@ -126,8 +125,7 @@ def fit(
     The arguments are those of `train_ch8`. The history grows at about fifty epochs, among them
     the first and the last.
     """
-    if isinstance(num_epochs, bool) or not isinstance(num_epochs, Integral) or num_epochs < 1:
-        raise ValueError(f"num_epochs must be an integer of 1 or more, got {num_epochs!r}")
+    check_count("num_epochs", num_epochs)
     if not lr >= 0:
         raise ValueError(f"lr must be a number of 0 or more, got {lr}")
     prefixes = choose_prefixes(prefixes, vocab)

@@ -14,6 +14,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from .curves import COLOURS, Run, draw, progress, report
+from .tools import check_count
 from .training import fit, run_epoch
 
 _lock = threading.RLock()  # Jupyter may answer sliders on another thread than it runs cells
@@ -57,9 +58,8 @@ def try_it(
         raise ValueError("make_net must be a function of num_hiddens that builds a new network")
     if isinstance(optimizer, torch.optim.Optimizer):
         raise ValueError("optimizer must be a function of (params, lr): every run has new params")
-    for name, value in (("num_hiddens", num_hiddens), ("num_epochs", num_epochs)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} must be an integer of 1 or more, got {value!r}")
+    check_count("num_hiddens", num_hiddens)
+    check_count("num_epochs", num_epochs)
     if not 0 < lr < math.inf:
         raise ValueError(f"lr must be a number above 0, got {lr}")
     try:
