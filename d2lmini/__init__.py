@@ -11,11 +11,13 @@ from .download import DATA_HUB, DATA_URL, download
 from .first_edition import (
     data_iter_consecutive,
     data_iter_random,
+    load_data_jay_lyrics,
     predict_rnn_pytorch,
     to_onehot,
     train_and_predict_rnn_pytorch,
 )
 from .history import History
+from .inside import gradient_reach, trace
 from .loaders import (
     SeqDataLoader,
     load_data_text,
@@ -30,6 +32,7 @@ from .text import Vocab, count_corpus, load_corpus_time_machine, read_time_machi
 from .tools import Accumulator, Timer, try_all_gpus, try_gpu
 from .training import evaluate_perplexity, fit, train_ch8, train_epoch_ch8
 from .updates import grad_clipping, sgd
+from .weights import compare_gradients, copy_weights
 from .widgets import try_it
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-r"""The pictures of the lessons: what a batch is made of, an unrolled network, a network at work.
+r"""The pictures of the lessons: what a batch is made of, a network at work.
 
 Each draws on pyplot's current figure in the course's style: white ground, so that it can be read
 on a dark page, and colours that colour-blind readers can tell apart.
@@ -6,7 +6,7 @@ on a dark page, and colours that colour-blind readers can tell apart.
 
 import matplotlib.pyplot as plt
 import torch
-from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
+from matplotlib.patches import Rectangle
 
 from .plotting import set_figsize
 
@@ -36,38 +36,6 @@ def show_batches(text, data_iter, num_batches=4):
         axes.text(-0.7, line + 0.42, f"batch {line + 1}", ha="right", va="center", size=9)
     axes.set(xlim=(0, len(text)), ylim=(len(batches), -0.1))
     axes.axis("off")
-
-
-def draw_rnn(steps=("t-1", "t", "t+1")):
-    r"""The unrolled RNN: H_t = tanh(X_t W_xh + H_{t-1} W_hh + b_h), O_t = H_t W_hq + b_q."""
-    set_figsize((6.6, 2.9))
-    _, axes = plt.subplots()
-    for i, step in enumerate(steps):
-        x = 2.2 * i + 1.4
-        _box(axes, x, 0.0, rf"$\mathbf{{X}}_{{{step}}}$", ROWS[1])
-        _box(axes, x, 1.3, rf"$\mathbf{{H}}_{{{step}}}$", ROWS[0])
-        _box(axes, x, 2.6, rf"$\mathbf{{O}}_{{{step}}}$", ROWS[2])
-        _arrow(axes, (x, 0.3), (x, 1.0), r"$\mathbf{W}_{xh}$", (0.1, 0))
-        _arrow(axes, (x, 1.6), (x, 2.3), r"$\mathbf{W}_{hq}$", (0.1, 0))
-        _arrow(axes, (x - 1.75, 1.3), (x - 0.45, 1.3), r"$\mathbf{W}_{hh}$", (-0.32, 0.13))
-    x = 2.2 * len(steps) + 1.4
-    _arrow(axes, (x - 1.75, 1.3), (x - 0.9, 1.3))
-    axes.set(xlim=(-0.5, x - 0.7), ylim=(-0.45, 3.0), aspect="equal")
-    axes.axis("off")
-
-
-def _box(axes, x, y, label, colour):
-    style = "round,pad=0.02,rounding_size=0.12"
-    axes.add_patch(
-        FancyBboxPatch((x - 0.42, y - 0.28), 0.84, 0.56, style, facecolor=colour, edgecolor=INK)
-    )
-    axes.text(x, y - 0.02, label, ha="center", va="center", size=13, color=INK)
-
-
-def _arrow(axes, start, end, label="", shift=(0, 0)):
-    axes.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=12, color=INK))
-    middle = (start[0] + end[0]) / 2 + shift[0], (start[1] + end[1]) / 2 + shift[1]
-    axes.text(*middle, label, ha="left", va="center", size=11, color=INK)
 
 
 def show_over_text(values, text, labels, limits=(-1, 1), name=""):

@@ -3,6 +3,7 @@
 import copy
 import math
 import re
+from importlib import resources
 
 import pytest
 import torch
@@ -118,3 +119,60 @@ def test_training_is_adam_on_consecutive_batches(layer, capsys):
     for prefix, line in (("cab", lines[4]), ("j", lines[5])):
         sample = d2l.predict_rnn_pytorch(prefix, 5, by_hand, 10, CPU, CHARS, INDEX)
         assert line == f" - {sample}"
+
+
+# --- The Chinese text ----------------------------------------------------------------------------
+
+
+def test_the_chinese_text_in_indices_and_back():
+    corpus_indices, char_to_idx, idx_to_char, vocab_size = d2l.load_data_jay_lyrics()
+    file = resources.files("d2lmini") / "five_minutes.txt"
+    lines = file.read_bytes().decode("utf-8").split("\n")
+    text = "".join(idx_to_char[index] for index in corpus_indices)
+    assert text == " ".join(line.rstrip("\r") for line in lines).strip()
+    assert len(text) > 5000 and "分开" in text.replace("不分开", "") and "不分开" in text
+    assert not set(text) & set("\n\r\t\ufeff")
+
+    assert [char_to_idx[char] for char in text] == corpus_indices
+    assert vocab_size == len(idx_to_char) == len(char_to_idx) == len(set(text))
+    assert {char: idx_to_char[index] for char, index in char_to_idx.items()} == {
+        char: char for char in text
+    }
+    # The same indices on every day and every machine: the order is that of the code points.
+    assert [ord(char) for char in idx_to_char] == sorted(ord(char) for char in set(text))
+    assert d2l.load_data_jay_lyrics() == (corpus_indices, char_to_idx, idx_to_char, vocab_size)
+
+
+def test_the_older_editions_program(capsys):
+    (corpus_indices, char_to_idx, idx_to_char, vocab_size) = d2l.load_data_jay_lyrics()
+    text = "".join(idx_to_char[index] for index in corpus_indices)
+    length = len(text) // 32
+    for number, (X, Y) in enumerate(d2l.data_iter_consecutive(corpus_indices, 32, 35, CPU)):
+        for row in (0, 31):
+            start = row * length + 35 * number
+            assert "".join(idx_to_char[i] for i in X[row]) == text[start : start + 35]
+            assert "".join(idx_to_char[i] for i in Y[row]) == text[start + 1 : start + 36]
+    assert number + 1 == (length - 1) // 35
+
+    num_hiddens, pred_len, prefixes = 8, 12, ["分开", "不分开"]
+    lstm_layer = nn.LSTM(input_size=vocab_size, hidden_size=num_hiddens, num_layers=2)
+    model = d2l.RNNModel(lstm_layer, vocab_size)
+    before = copy.deepcopy(model.state_dict())
+    d2l.train_and_predict_rnn_pytorch(
+        model, num_hiddens, vocab_size, CPU, corpus_indices, idx_to_char, char_to_idx,
+        2, 35, 1e-2, 1e-2, 32, 1, pred_len, prefixes,
+    )  # fmt: skip
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 6
+    perplexities = [
+        float(re.fullmatch(rf"epoch {epoch}, perplexity (\d+\.\d+), time \d+\.\d\d sec", line)[1])
+        for epoch, line in ((1, lines[0]), (2, lines[3]))
+    ]
+    # It starts as a uniform guess would, and learns.
+    assert 1 < perplexities[1] < perplexities[0] < 1.1 * vocab_size
+    assert not any(torch.equal(old, model.state_dict()[name]) for name, old in before.items())
+    for samples in (lines[1:3], lines[4:6]):
+        for prefix, line in zip(prefixes, samples, strict=True):
+            assert line.startswith(f" - {prefix}")
+            assert len(line) == len(" - ") + len(prefix) + pred_len
+            assert set(line[3:]) <= set(text)

@@ -52,7 +52,10 @@ def test_what_is_in_the_wheel(wheel):
     assert wheel.name == f"d2lmini-{d2lmini.__version__}-py3-none-any.whl"
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-        sources = {path.name for path in (ROOT / "d2lmini").glob("*.py")} | {"story.txt"}
+        sources = {path.name for path in (ROOT / "d2lmini").glob("*.py")} | {
+            "story.txt",
+            "five_minutes.txt",
+        }
         assert names == {f"d2lmini/{name}" for name in sources}
         story = (ROOT / "d2lmini" / "story.txt").read_bytes()
         assert archive.read("d2lmini/story.txt") == story

@@ -1,0 +1,47 @@
+"""Two tasks that show what an architecture can do: remembering for long, and restoring letters."""
+
+import torch
+
+from .tools import check_count
+
+
+def remember(batch_size, distance, num_symbols=8):
+    """Texts whose first letter is to be named at the end: the long-memory task.
+
+    The first letter is one of `num_symbols`, and the distance - 1 letters behind it, one of as
+    many others, mean nothing. So the answer stood `distance` steps before it is asked for. A
+    uniform guess is right once in `num_symbols` times. (In the manner of Hochreiter and
+    Schmidhuber, 1997, section 5.2.)
+
+    Returns X (batch_size, distance), indices below 2 * num_symbols, and the answers
+    (batch_size,), below num_symbols.
+    """
+    for name, value in (("batch_size", batch_size), ("distance", distance)):
+        check_count(name, value)
+    check_count("num_symbols", num_symbols)
+    X = torch.randint(num_symbols, 2 * num_symbols, (batch_size, distance))
+    X[:, 0] -= num_symbols
+    return X, X[:, 0].clone()
+
+
+class HiddenLetters:
+    """A loader's batches with letters hidden: to be restored from what stands around them.
+
+    Every letter is hidden with probability `share`: `X` has index 0, `<unk>`, in its place, and
+    `Y` the letter that stood there. Where nothing is hidden, Y is -100, which
+    `nn.CrossEntropyLoss` leaves out. Other letters are hidden in every epoch. Every row is a
+    text of its own: train with `use_random_iter=True`, so that no state is carried on.
+    """
+
+    use_random_iter = True
+
+    def __init__(self, data_iter, share=0.2):
+        if not 0 < share < 1:
+            raise ValueError(f"share must be between 0 and 1, got {share}")
+        self.data_iter, self.share = data_iter, share
+
+    def __iter__(self):
+        for letters, _ in self.data_iter:
+            hidden = torch.rand(letters.shape) < self.share
+            hidden[0, 0] |= not hidden.any()  # the mean loss over no letter would be nan
+            yield letters.masked_fill(hidden, 0), letters.masked_fill(~hidden, -100)
