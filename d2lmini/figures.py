@@ -58,7 +58,8 @@ def show_over_text(values, text, labels, limits=(-1, 1), name=""):
     picture = axes.imshow(
         values, cmap=colours, vmin=limits[0], vmax=limits[1], aspect="auto", interpolation="nearest"
     )
-    axes.set_xticks(range(len(text)), list(text), family="monospace", size=9)
+    letters = ["␣" if letter == " " else letter for letter in text]
+    axes.set_xticks(range(len(text)), letters, family="monospace", size=9)
     axes.set_yticks(range(len(labels)), labels, size=8)
     axes.tick_params(length=0)
     axes.grid(False)

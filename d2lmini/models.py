@@ -52,6 +52,8 @@ class RNNModel(nn.Module):
             )
         if getattr(rnn_layer, "batch_first", False):
             raise ValueError("rnn_layer must have batch_first=False, got True")
+        if getattr(rnn_layer, "proj_size", 0):
+            raise ValueError(f"rnn_layer must have proj_size=0, got {rnn_layer.proj_size}")
         self.rnn, self.vocab_size = rnn_layer, vocab_size
         self.num_hiddens = rnn_layer.hidden_size
         self.num_directions = 2 if rnn_layer.bidirectional else 1

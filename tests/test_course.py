@@ -224,6 +224,20 @@ def test_lesson_has_its_headings_and_solutions(path):
     assert (COURSE / "solutions" / path.name).exists()
 
 
+def headings(path):
+    cells = nbformat.read(path, as_version=4).cells
+    return [line for cell in cells for line in cell.source.splitlines() if line.startswith("## ")]
+
+
+@pytest.mark.parametrize("path", sorted(COURSE.glob("*_scratch.ipynb")), ids=name)
+def test_a_pair_has_the_same_headings(path):
+    number, rest = path.name.split("_", 1)
+    concise = COURSE / f"{int(number) + 1:02}_{rest.replace('scratch', 'concise')}"
+    proof = "## Are they the same network?"
+    assert proof in headings(concise)
+    assert headings(path) == [heading for heading in headings(concise) if heading != proof]
+
+
 @pytest.mark.parametrize("path", PAGES, ids=name)
 def test_links_and_images(path):
     complaints = [*broken_links(path), *images_have_alt_text(prose(markdown_of(path)))]

@@ -137,6 +137,8 @@ def test_a_layer_that_does_not_fit_is_refused():
         d2l.RNNModel(nn.GRU(27, 8), 28)
     with pytest.raises(ValueError, match="batch_first=False, got True"):
         d2l.RNNModel(nn.GRU(28, 8, batch_first=True), 28)
+    with pytest.raises(ValueError, match="proj_size=0, got 4"):
+        d2l.RNNModel(nn.LSTM(28, 8, proj_size=4), 28)
 
 
 def test_a_layer_of_ones_own():
