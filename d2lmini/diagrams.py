@@ -180,7 +180,7 @@ def draw_rnn(steps=("t-1", "t", "t+1")):
 
 
 def draw_deep(num_layers=2, steps=("t-1", "t", "t+1")):
-    r"""The unrolled deep RNN (Graves et al. 2013): each layer reads the states of the one below.
+    r"""The unrolled deep RNN (Graves, Mohamed & Hinton 2013): each layer reads the one below.
 
     H^(l)_t = tanh(H^(l-1)_t W_xh^(l) + H^(l)_{t-1} W_hh^(l) + b_h^(l)) with H^(0)_t = X_t, and
     O_t = H^(L)_t W_hq + b_q from the uppermost of the L layers. A single one needs no number.

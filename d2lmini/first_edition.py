@@ -1,4 +1,4 @@
-"""The names of D2L's older Chinese edition, for the homework and posts written with them."""
+"""Names of D2L's older Chinese edition, as its readers' PyTorch version has them."""
 
 from importlib import resources
 
@@ -55,12 +55,16 @@ def data_iter_consecutive(corpus_indices, batch_size, num_steps, device=None):
 
 def predict_rnn_pytorch(prefix, num_chars, model, vocab_size, device, idx_to_char, char_to_idx):
     """`prefix` and the `num_chars` most probable characters behind it."""
+    _check_prefix(prefix, char_to_idx)
     vocab = Vocab()
     vocab.idx_to_token, vocab.token_to_idx = list(idx_to_char), dict(char_to_idx)
+    return predict_ch8(prefix, num_chars, model, vocab, device)
+
+
+def _check_prefix(prefix, char_to_idx):
     unknown = sorted(set(prefix) - set(char_to_idx))
     if unknown:
         raise ValueError(f"prefix {prefix!r} holds characters that are not in the text: {unknown}")
-    return predict_ch8(prefix, num_chars, model, vocab, device)
 
 
 def train_and_predict_rnn_pytorch(
@@ -82,6 +86,8 @@ def train_and_predict_rnn_pytorch(
 ):
     """Train with Adam on consecutive batches; every `pred_period` epochs print the perplexity
     and a text of `pred_len` characters for each prefix."""
+    for prefix in prefixes:  # now, and not after an hour of training
+        _check_prefix(prefix, char_to_idx)
     model.to(device)
     optimizer, loss = torch.optim.Adam(model.parameters(), lr=lr), nn.CrossEntropyLoss()
 

@@ -73,6 +73,8 @@ def set_axes(axes, xlabel, ylabel, xlim, ylim, xscale, yscale, legend):
     for axis, scale in ((axes.xaxis, xscale), (axes.yaxis, yscale)):
         if scale == "log":
             _plain_log_ticks(axis)
+    if xlabel == "epoch" and xscale == "linear":
+        axes.locator_params(axis="x", integer=True)  # there are no half epochs
     if legend:
         axes.legend(legend)
     axes.grid(True)

@@ -176,3 +176,16 @@ def test_the_older_editions_program(capsys):
             assert line.startswith(f" - {prefix}")
             assert len(line) == len(" - ") + len(prefix) + pred_len
             assert set(line[3:]) <= set(text)
+
+
+def test_an_unknown_prefix_is_refused_before_the_training(capsys):
+    corpus_indices, char_to_idx, idx_to_char, vocab_size = d2l.load_data_jay_lyrics()
+    model = d2l.RNNModel(nn.GRU(vocab_size, 8), vocab_size)
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(ValueError, match="龙"):
+        d2l.train_and_predict_rnn_pytorch(
+            model, 8, vocab_size, CPU, corpus_indices, idx_to_char, char_to_idx,
+            2, 35, 1e-2, 1e-2, 32, 1, 5, ["分开", "一只龙"],
+        )  # fmt: skip
+    assert all(torch.equal(old, model.state_dict()[name]) for name, old in before.items())
+    assert capsys.readouterr().out == ""

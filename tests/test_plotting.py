@@ -422,3 +422,10 @@ def test_strict_nbval_passes(executed, tmp_path):
     )
     assert done.returncode == 0, done.stdout
     assert f"{len(CELLS)} passed" in done.stdout
+
+
+def test_there_are_no_half_epochs():
+    d2l.plot([1, 2, 3, 4], [[8, 5, 4, 3]], "epoch", "perplexity", xlim=[1, 4])
+    assert all(tick == int(tick) for tick in d2l.plt.gca().get_xticks())
+    d2l.plot([1, 2, 3, 4], [[8, 5, 4, 3]], "seconds", "perplexity", xlim=[1, 4])
+    assert any(tick != int(tick) for tick in d2l.plt.gca().get_xticks())
