@@ -55,8 +55,9 @@ def show_over_text(values, text, labels, limits=(-1, 1), name=""):
     set_figsize((7.2, 0.28 * len(labels) + 0.9))
     _, axes = plt.subplots(layout="constrained")
     colours = "PuOr_r" if limits[0] < 0 else "Oranges"
+    low, high = limits
     picture = axes.imshow(
-        values, cmap=colours, vmin=limits[0], vmax=limits[1], aspect="auto", interpolation="nearest"
+        values.numpy(), cmap=colours, vmin=low, vmax=high, aspect="auto", interpolation="nearest"
     )
     letters = ["␣" if letter == " " else letter for letter in text]
     axes.set_xticks(range(len(text)), letters, family="monospace", size=9)
