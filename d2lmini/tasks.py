@@ -9,15 +9,15 @@ def remember(batch_size, distance, num_symbols=8):
     """Texts whose first letter is to be named at the end: the long-memory task.
 
     The first letter is one of `num_symbols`, and the distance - 1 letters behind it, one of as
-    many others, mean nothing. So the answer stood `distance` steps before it is asked for. A
+    many others, mean nothing. At the last of the `distance` letters the first one is asked for. A
     uniform guess is right once in `num_symbols` times. (In the manner of Hochreiter and
     Schmidhuber, 1997, section 5.2.)
 
     Returns X (batch_size, distance), indices below 2 * num_symbols, and the answers
     (batch_size,), below num_symbols.
     """
-    for name, value in (("batch_size", batch_size), ("distance", distance)):
-        check_count(name, value)
+    check_count("batch_size", batch_size)
+    check_count("distance", distance)
     check_count("num_symbols", num_symbols)
     X = torch.randint(num_symbols, 2 * num_symbols, (batch_size, distance))
     X[:, 0] -= num_symbols

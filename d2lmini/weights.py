@@ -7,8 +7,14 @@ biases wherever the equations have one.
 import torch
 from torch import nn
 
-# The gates' letters in the order of our parameters (as `d2lmini.cells` has them), and in its.
-ORDERS = {nn.RNN: ("h", "h"), nn.GRU: ("zrh", "rzh"), nn.LSTM: ("ifoc", "ifco")}
+from .cells import LETTERS, gru, lstm, rnn
+
+# The gates' letters in the order of our parameters, and in that of torch.nn.
+ORDERS = {
+    nn.RNN: (LETTERS[rnn], "h"),
+    nn.GRU: (LETTERS[gru], "rzh"),
+    nn.LSTM: (LETTERS[lstm], "ifco"),
+}
 
 
 def copy_weights(source, target):

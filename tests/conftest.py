@@ -5,9 +5,12 @@ import importlib
 import os
 from pathlib import Path
 
+import matplotlib
 import pooch
 import pytest
 import torch
+
+import d2lmini as d2l
 
 # Nets this small gain nothing from a second thread, and lose much while another process computes.
 torch.set_num_threads(1)
@@ -43,6 +46,15 @@ def book(monkeypatch):
     if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != BOOK_SHA256:
         pytest.skip("D2LMINI_DATA is set, but its timemachine.txt is not D2L's edition")
     monkeypatch.setenv("D2LMINI_OFFLINE", "1")  # it must come from the folder
+
+
+@pytest.fixture
+def pyplot():
+    """pyplot without windows, and with the settings as they were afterwards."""
+    matplotlib.use("agg")
+    with matplotlib.rc_context():
+        yield d2l.plt
+    d2l.plt.close("all")
 
 
 @pytest.fixture(autouse=True)

@@ -3,14 +3,12 @@
 import re
 from itertools import combinations
 
-import matplotlib
 import numpy
 import pytest
 import torch
 from matplotlib.colors import to_hex
 from torch import nn
 
-import d2lmini as d2l
 from d2lmini import diagrams
 from d2lmini.figures import INK, ROWS
 
@@ -30,15 +28,6 @@ NETWORKS = {
     "birnn": diagrams.draw_birnn,
     "five steps": lambda: diagrams.draw_birnn(steps=range(5)),
 }
-
-
-@pytest.fixture
-def pyplot():
-    """pyplot without windows, and with the settings as they were afterwards."""
-    matplotlib.use("agg")
-    with matplotlib.rc_context():
-        yield d2l.plt
-    d2l.plt.close("all")
 
 
 # --- The picture computes the cell ---------------------------------------------------------------

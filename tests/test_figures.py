@@ -9,11 +9,7 @@ from matplotlib.patches import Rectangle
 
 from d2lmini import figures
 
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("pyplot")
 
 
 def test_a_heatmap_shows_the_values_over_their_letters():

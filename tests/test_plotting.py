@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-import matplotlib
 import nbformat
 import numpy
 import pytest
@@ -21,15 +20,6 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 import d2lmini as d2l
 from d2lmini import plotting
-
-
-@pytest.fixture
-def pyplot():
-    """pyplot without windows, and with the settings as they were afterwards."""
-    matplotlib.use("agg")
-    with matplotlib.rc_context():
-        yield d2l.plt
-    d2l.plt.close("all")
 
 
 def curves(axes):

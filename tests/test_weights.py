@@ -35,6 +35,16 @@ def both(cell, layer, vocab_size=7, num_hiddens=5, num_layers=1, bidirectional=F
     return scratch, d2l.RNNModel(rnn, vocab_size)
 
 
+def loud(cell, layer):
+    """The same weights in both, three times as large, so that a wrong place of one is heard."""
+    scratch, concise = both(cell, layer)
+    with torch.no_grad():
+        for param in scratch.params:
+            param.mul_(3)
+    d2l.copy_weights(scratch, concise)
+    return scratch, concise
+
+
 def random_state(concise, batch_size):
     """Not zeros, and with a gradient."""
     state = concise.begin_state(batch_size=batch_size)
@@ -162,11 +172,7 @@ def test_swapped_parameters_would_be_noticed(cell, layer, float64):
 
 
 def test_two_of_the_lstms_gates_are_no_matter_of_taste(float64):
-    scratch, concise = both(cells.lstm, nn.LSTM)
-    with torch.no_grad():
-        for param in scratch.params:
-            param.mul_(3)
-    d2l.copy_weights(scratch, concise)
+    scratch, concise = loud(cells.lstm, nn.LSTM)
     X, state = torch.randint(7, (3, 6)), random_state(concise, 3)
     params = scratch.params
     for a, b in itertools.combinations(range(4), 2):  # three tensors for each gate
@@ -270,11 +276,7 @@ def test_a_copy_shares_nothing_and_replaces_no_tensor(there):
 
 
 def test_the_reset_before_the_product_is_another_network(float64):
-    scratch, concise = both(cells.gru, nn.GRU)
-    with torch.no_grad():
-        for param in scratch.params:
-            param.mul_(3)
-    d2l.copy_weights(scratch, concise)
+    scratch, concise = loud(cells.gru, nn.GRU)
     X, state = torch.randint(7, (3, 6)), random_state(concise, 3)[0]
     difference = (scratch(X, (state,))[0] - concise(X, state)[0]).detach().abs().max()
     assert float(difference) > 1e-3
