@@ -47,8 +47,9 @@ class Vocab:
         frequent = [token for token, freq in self._token_freqs if freq >= min_freq]
         self.idx_to_token = list(dict.fromkeys(special + frequent))
         self.token_to_idx = {token: idx for idx, token in enumerate(self.idx_to_token)}
-        self._characters_only = bool(frequent) and all(
-            isinstance(token, str) and len(token) == 1 for token in frequent
+        # Of the text, not of what min_freq leaves: the frequent words may be "i" and "a".
+        self._characters_only = bool(counter) and all(
+            isinstance(token, str) and len(token) == 1 for token in counter
         )
 
     def __len__(self):

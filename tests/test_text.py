@@ -167,3 +167,11 @@ def test_read_time_machine_is_reduced_to_letters_and_spaces(clean_download, monk
     assert d2l.read_time_machine() == ["na ve time", "", "it s o clock"]
     with pytest.raises(OSError, match="D2LMINI_OFFLINE"):
         d2l.read_time_machine(strict=True)
+
+
+def test_rare_words_are_unknown_also_where_only_short_ones_are_frequent():
+    vocab = d2l.Vocab(["i", "a", "i", "a", "traveller"], min_freq=2)
+    assert vocab.idx_to_token == ["<unk>", "i", "a"]
+    assert vocab["traveller"] == vocab.unk == 0
+    with pytest.raises(ValueError, match="single characters"):
+        d2l.Vocab(list("traveller"), min_freq=2)["traveller"]
