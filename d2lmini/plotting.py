@@ -28,10 +28,11 @@ STYLE = {
 
 def in_notebook():
     """Whether a Jupyter or Colab kernel is there to show figures."""
-    return _kernel() is not None
+    return running_shell() is not None
 
 
-def _kernel():
+def running_shell():
+    """The shell of the Jupyter kernel that this code runs in, or None."""
     # Nobody runs IPython without having imported it: so a plain script never pays for it.
     if "IPython" not in sys.modules:
         return None
@@ -193,8 +194,8 @@ class Animator:
                 # A loss still carries its graph; float() of such a tensor warns.
                 Y.append(float(b.detach() if hasattr(b, "detach") else b))
         self._pending = True
-        if (kernel := _kernel()) is not None:
-            self._show_in(kernel)
+        if (shell := running_shell()) is not None:
+            self._show_in(shell)
 
     @property
     def fig(self):
@@ -241,29 +242,29 @@ class Animator:
         width, height = (int(100 * inches) for inches in self._figsize)
         return picture.getvalue(), {"width": width, "height": height}
 
-    def _show_in(self, kernel):
+    def _show_in(self, shell):
         now = time.perf_counter()
         if self._handle is None:
             self._first = now
         elif self._spent + 2 * self._cost > self.SHARE * (now - self._first):
             return  # the last frame, which comes in any case, is paid for in advance
-        self._paint(kernel)
+        self._paint(shell)
         self._cost = time.perf_counter() - now
         self._spent += self._cost
 
-    def _paint(self, kernel):
+    def _paint(self, shell):
         from IPython.display import display
 
         if self._handle is None:
             self._handle = display(self, display_id=True)
-            kernel.events.register("post_execute", self._finish)
+            shell.events.register("post_execute", self._finish)
         else:
             self._handle.update(self)
 
     def _finish(self):
         """The cell has ended: draw what is still missing."""
-        kernel = _kernel()
+        shell = running_shell()
         with contextlib.suppress(ValueError):
-            kernel.events.unregister("post_execute", self._finish)
+            shell.events.unregister("post_execute", self._finish)
         if self._pending:
-            self._paint(kernel)
+            self._paint(shell)

@@ -45,3 +45,6 @@ class HiddenLetters:
             hidden = torch.rand(letters.shape) < self.share
             hidden[0, 0] |= not hidden.any()  # the mean loss over no letter would be nan
             yield letters.masked_fill(hidden, 0), letters.masked_fill(~hidden, -100)
+
+    def __len__(self):
+        return len(self.data_iter)

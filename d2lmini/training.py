@@ -17,13 +17,15 @@ from .tools import Timer, check_count, one_thread
 from .updates import grad_clipping, parameters, sgd
 
 
-def train_epoch_ch8(net, train_iter, loss, updater, device, use_random_iter):
+def train_epoch_ch8(net, train_iter, loss, updater, device, use_random_iter, *, watch=None):
     """One pass over the batches; returns (perplexity, tokens per second).
 
     loss: a loss on logits (n, vocab_size) and targets (n,), such as `nn.CrossEntropyLoss()`.
     updater: a `torch.optim.Optimizer`, or a function of `batch_size` that updates the weights.
     use_random_iter: whether neighbouring batches are unrelated, so that every batch starts from
     a fresh state. Otherwise the state goes on from batch to batch, cut off from its history.
+    watch: a function called after every batch with the perplexity of the epoch so far and the
+    number of its tokens.
     """
     if isinstance(net, nn.Module):
         net.train()
@@ -40,7 +42,9 @@ def train_epoch_ch8(net, train_iter, loss, updater, device, use_random_iter):
             grad_clipping(net, 1)
             updater(batch_size=1)  # the loss is a mean over the batch already
 
-    perplexity, num_tokens = run_epoch(net, train_iter, loss, device, use_random_iter, update)
+    perplexity, num_tokens = run_epoch(
+        net, train_iter, loss, device, use_random_iter, update, watch
+    )
     return perplexity, num_tokens / timer.stop()
 
 
@@ -65,7 +69,7 @@ def evaluate_perplexity(net, data_iter, device=None):
 
 
 @one_thread()
-def run_epoch(net, data_iter, loss, device, use_random_iter, update=None):
+def run_epoch(net, data_iter, loss, device, use_random_iter, update=None, watch=None):
     """One pass over the batches, with `update(mean_loss)` on each: (perplexity, tokens)."""
     state, previous, total, num_tokens = None, None, 0.0, 0
     for X, Y in data_iter:
@@ -81,6 +85,8 @@ def run_epoch(net, data_iter, loss, device, use_random_iter, update=None):
             update(mean_loss)
         total += mean_loss.detach() * Y.numel()  # stays a tensor: no wait for a GPU
         num_tokens += Y.numel()
+        if watch is not None:  # waits for a GPU, and so only where somebody looks
+            watch(_exp(float(total) / num_tokens), num_tokens)
     if num_tokens == 0:
         raise ValueError(
             "the iterator gave no batch: a loader can be looped over more than once, "
@@ -118,12 +124,13 @@ def fit(
     schedule=None,
     seed=None,
     prefixes=None,
+    watch=None,
 ):
     """Train, and yield the `History` after every epoch: the loop under `train_ch8`.
 
     A generator: stop iterating and training has stopped, with the network as it then is.
-    The arguments are those of `train_ch8`. The history grows at about fifty epochs, among them
-    the first and the last.
+    The arguments are those of `train_ch8`, and `watch` is that of `train_epoch_ch8`. The history
+    grows at about fifty epochs, among them the first and the last.
     """
     check_count("num_epochs", num_epochs)
     if not lr >= 0:
@@ -149,7 +156,9 @@ def fit(
             for group in getattr(updater, "param_groups", []):
                 group["lr"] = rate["lr"]
         timer = Timer()
-        perplexity, speed = train_epoch_ch8(net, train_iter, loss, updater, device, use_random_iter)
+        perplexity, speed = train_epoch_ch8(
+            net, train_iter, loss, updater, device, use_random_iter, watch=watch
+        )
         seconds += timer.stop()
         num_tokens += speed * timer.times[-1]
         history.epoch, history.perplexity = epoch, perplexity
@@ -160,7 +169,8 @@ def fit(
             history.epochs.append(epoch)
             history.seconds.append(seconds)
             history.train.append(perplexity)
-            history.samples.append(predict_ch8(prefixes[0], 50, net, vocab, device))
+            if prefixes:
+                history.samples.append(predict_ch8(prefixes[0], 50, net, vocab, device))
             if val_iter is not None:
                 history.val.append(evaluate_perplexity(net, val_iter, device))
         yield history
@@ -211,7 +221,7 @@ def train_ch8(
     seed: given to `torch.manual_seed` before the first batch. Every random choice of the package
     is drawn from torch's generator, so a `torch.manual_seed` before the network is built fixes
     initialisation, batches and sampling at once.
-    prefixes: the texts to continue, instead of "time traveller" and "traveller".
+    prefixes: the texts to continue, instead of "time traveller" and "traveller"; [] writes none.
     callback: a function called with the `History` after every epoch.
     """
     prefixes = choose_prefixes(prefixes, vocab)

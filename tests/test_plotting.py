@@ -259,7 +259,7 @@ def kernel(monkeypatch):
         clock.now += 0.05
 
     monkeypatch.setattr(plotting, "time", clock)
-    monkeypatch.setattr(plotting, "_kernel", lambda: kernel)
+    monkeypatch.setattr(plotting, "running_shell", lambda: kernel)
     monkeypatch.setattr(d2l.Animator, "_paint", paint)
     return kernel
 

@@ -1,19 +1,24 @@
-"""`try_it` without a browser: its sliders and its button are moved by the tests."""
+"""`try_it` without a browser: its sliders, menus and buttons are moved by the tests."""
 
+import csv
+import json
 import random
 import re
 import sys
 import threading
 import time
+from io import BytesIO
 
+import matplotlib.image
 import pytest
 import torch
 from small_nets import small_data
 from torch import nn
 
 import d2lmini as d2l
-from d2lmini import widgets
-from d2lmini.curves import COLOURS, Run, draw, report
+from d2lmini import background, panel
+from d2lmini.curves import COLOURS, draw_measured, draw_perplexity
+from d2lmini.runs import Run, advice
 
 pytest.importorskip("ipywidgets")
 
@@ -22,7 +27,7 @@ pytest.importorskip("ipywidgets")
 def nothing_left():
     before = threading.active_count()
     yield
-    widgets.stop_running()
+    background.stop(wait=True)
     assert threading.active_count() == before
 
 
@@ -39,8 +44,11 @@ class Driver:
 
     def __init__(self, box):
         self.box = box
-        self.hidden, self.rate, row, self.screen = box.children
-        self.button, self.progress, self.note = row.children
+        self.hidden, self.rate, menus, line, pictures, self.list, kept = box.children
+        self.menus = {menu.description: menu for menu in menus.children}
+        self.button, self.progress, self.note, self.over = line.children
+        self.screen, *self.second = pictures.children
+        self.save, self.saved = kept.children
 
     @property
     def state(self):
@@ -55,12 +63,28 @@ class Driver:
         return re.search("aria-label='([^']*)'", self.screen.value)[1]
 
     @property
+    def rows(self):
+        """The runs in words, as they are listed below the picture."""
+        return [row.children[1].value for row in self.list.children]
+
+    @property
+    def text(self):
+        return self.screen.value + "".join(self.rows)
+
+    @property
+    def settings(self):
+        return [re.search("<b>(.*?)</b>", row)[1] for row in self.rows]
+
+    @property
     def curves(self):
         """The paths of all train curves, the newest last."""
         return re.findall("<path d='(M[^']*L[^']*)' fill='none' />", self.screen.value)
 
+    def remove(self, index):
+        self.list.children[index].children[0].click()
+
     def finish(self):
-        until(lambda: self.state != "training" and self.button.description == "Train")
+        until(lambda: self.button.description == "Train")
 
     def train(self):
         self.button.click()
@@ -100,11 +124,11 @@ def test_a_run_from_start_to_end():
     t = tried(val_iter=TRAIN)
     t.train()
     assert (t.state, t.data("hidden"), t.data("lr"), t.data("points")) == (
-        "finished", "64", "1", "4",
-    )  # fmt: skip
+        "finished", "64", "1", "5",
+    )  # fmt: skip  # four epochs, and the first batch, where the curve begins
     assert t.progress.value == 4 and t.note.value == "finished 4 epochs"
     assert "64 hidden, lr 1" in t.label and "validation" in t.label
-    assert "tokens per second" in t.screen.value and "time traveller" in t.screen.value
+    assert "tokens/s" in t.rows[0] and "time traveller" in t.rows[0]
     assert "stroke-dasharray='6 4'" in t.screen.value
 
 
@@ -172,8 +196,8 @@ def test_stop_ends_the_run_in_the_middle_of_an_epoch():
     assert t.state == "training" and t.button.description == "Stop"
     until(in_epoch.is_set)
     t.button.click()
-    assert t.state == "stopped" and t.button.description == "Train"
-    assert t.note.value == "stopped"
+    t.finish()
+    assert t.state == "stopped" and t.note.value == "stopped"
 
 
 def test_a_slider_restarts_the_run_with_the_new_setting():
@@ -186,6 +210,7 @@ def test_a_slider_restarts_the_run_with_the_new_setting():
     assert (t.state, t.data("hidden"), t.data("lr")) == ("training", "16", "0.5")
     until(lambda: t.progress.value > 0)
     t.button.click()
+    t.finish()
     assert t.state == "stopped"
     t.hidden.value = 32  # Train was pressed before: sliders stay alive
     assert t.state == "training"
@@ -222,15 +247,13 @@ def test_only_one_run_trains_in_fifty_random_events():
         else:
             two = tried(train_iter=Watched(), **LONG)
         assert threading.active_count() - threads_before <= 1
-        assert not (one.state == two.state == "training")
-        for t in (one, two):
-            assert (t.button.description == "Stop") == (t.state == "training")
-    widgets.stop_running()
+    background.stop(wait=True)
     one.button.click()
     two.button.click()
-    assert (one.state, two.state) == ("stopped", "training")
-    widgets.stop_running()
+    until(lambda: (one.state, two.state) == ("stopped", "training"))
+    background.stop(wait=True)
     assert two.state == "stopped" and max(most) == 1 and not training
+    assert [t.button.description for t in (one, two)] == ["Train", "Train"]
     assert threading.active_count() == threads_before
 
 
@@ -238,6 +261,7 @@ def test_running_the_cell_again_stops_the_old_run():
     old = tried(**LONG)
     old.button.click()
     new = tried(**LONG)
+    old.finish()
     assert old.state == "stopped" and new.state == "idle"
 
 
@@ -259,8 +283,8 @@ def test_a_failing_make_net_is_shown_and_the_next_run_works():
     t = tried(fragile, num_hiddens=128)
     t.train()
     assert t.state == "failed" and t.note.value == "failed"
-    assert "MemoryError: no room for &lt;b&gt;that&lt;/b&gt;" in t.screen.value
-    assert "in fragile" in t.screen.value  # the traceback
+    assert "MemoryError: no room for &lt;b&gt;that&lt;/b&gt;" in t.rows[0]
+    assert "in fragile" in t.rows[0]  # the traceback
     t.hidden.value = 64
     t.finish()
     assert t.state == "finished" and t.data("runs") == "1"
@@ -274,10 +298,10 @@ def test_what_fails_in_training_is_shown():
 
     t = tried(train_iter=Broken())
     t.train()
-    assert "SystemExit: the disk is gone" in t.screen.value
+    assert "SystemExit: the disk is gone" in t.rows[0]
     t = tried(train_iter=iter(list(TRAIN)))  # can be looped over only once
     t.train()
-    assert "a generator cannot" in t.screen.value
+    assert "a generator cannot" in t.rows[0]
 
 
 def test_sampled_text_is_escaped():
@@ -286,7 +310,7 @@ def test_sampled_text_is_escaped():
     net = nn.RNN(len(vocab), 8)
     t = tried(lambda n: d2l.RNNModel(net, len(vocab)), train_iter, vocab, num_epochs=30)
     t.train()
-    written = re.search("<q [^>]*>(.*)</q>", t.screen.value)[1]
+    written = re.search("<q [^>]*>(.*)</q>", t.rows[0])[1]
     assert "&lt;" in written or "&#x27;" in written or "&amp;" in written
     assert not re.search("[<>']", written)
 
@@ -294,9 +318,9 @@ def test_sampled_text_is_escaped():
 def test_a_diverged_run_is_named():
     t = tried(lambda n: blown_up(make_net(n)))
     t.train()
-    assert t.state == "diverged" and t.data("points") == "1"
-    assert "This run diverged at epoch 1." in t.screen.value and "diverged" in t.label
-    assert "nan" not in t.screen.value and "inf" not in t.screen.value
+    assert t.state == "diverged"
+    assert "This run diverged at epoch 1." in t.rows[0] and "diverged" in t.label
+    assert "nan" not in t.text and "inf" not in t.text
 
 
 def blown_up(net):
@@ -308,20 +332,21 @@ def blown_up(net):
 def test_a_run_that_ends_worse_than_a_guess_is_named():
     run = Run(64, 9.0, 4)
     run.history.perplexity, run.history.epoch, run.state = 300.0, 4, "finished"
-    assert "Worse than a uniform guess" in report(run, 28)
+    assert "Worse than a uniform guess" in advice(run, 28)
     run.history.perplexity = 27.0
-    assert "guess" not in report(run, 28)
+    assert not advice(run, 28)
 
 
-def test_four_earlier_runs_are_kept_and_keep_their_looks():
-    t = tried(num_epochs=2)
+def test_seven_earlier_runs_are_kept_and_keep_their_looks():
+    t = tried(num_epochs=2, num_hiddens=4)
     t.train()
-    for size in (8, 16, 32, 128, 256):
+    sizes = (8, 16, 32, 64, 128, 256, 8, 512)
+    for size in sizes:
         t.hidden.value = size
         t.finish()
-    assert t.data("runs") == "5"
-    found = re.findall(r">(\d+ hidden, lr 1)</text>", t.screen.value)
-    assert found == [f"{size} hidden, lr 1" for size in (256, 128, 32, 16, 8)]
+    assert t.data("runs") == "8"
+    order = (512, 8, 256, 128, 64, 32, 16, 4)  # the second run of 8 has replaced the first
+    assert t.settings == [f"{size} hidden, lr 1" for size in order]
     for colour in COLOURS:
         assert f"<g stroke='{colour}' stroke-linejoin" in t.screen.value
 
@@ -357,13 +382,14 @@ def test_optimizer_and_schedule_are_used():
 
 def test_ten_pictures_a_second_at_the_most(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(widgets.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(panel.time, "monotonic", lambda: now[0])
     t = tried(num_epochs=40)
     painted = []
     t.screen.observe(lambda change: painted.append(t.progress.value), "value")
     t.button.click()
-    widgets._running.thread.join()
-    assert painted == [0, 1, 40]  # the clock stands still: start, first point, end
+    t.finish()
+    # The clock stands still: start and first point (which may coincide), and the end.
+    assert painted in ([0, 0, 40], [0, 40])
 
 
 def test_any_number_can_be_drawn():
@@ -371,17 +397,258 @@ def test_any_number_can_be_drawn():
         for values in ([1.0], [float("nan")], [float("inf"), 1e300], [3.0, 1e5, 0.5]):
             run = Run(8, 1e-9, 1000, state="diverged")
             run.history.train = run.history.val = values
-            run.history.epochs = list(range(1, len(values) + 1))
+            run.history.epochs = run.history.seconds = list(range(1, len(values) + 1))
             run.history.perplexity, run.history.epoch = values[-1], len(values)
-            picture = draw([run, Run(8, 1.0, 1000)], 1000, vocab_size)
-            numbers = [float(n) for n in re.findall(r" [xy][12]?='([^']*)'", picture)]
-            numbers += [float(n) for n in re.findall(r"[ML]([\d.]+),", picture)]
-            assert all(0 <= n <= 700 for n in numbers) and "nan" not in picture
+            run.measured = range(len(values)), values
+            runs = [run, Run(8, 1.0, 1000)]
+            pictures = draw_perplexity(runs, runs[1:], "epochs", 1000, vocab_size, 660, 1)
+            for yscale in ("log", "linear"):
+                measure = {"xlabel": "x", "ylabel": "y", "yscale": yscale}
+                pictures += draw_measured(runs, runs[1:], measure, 470)
+            numbers = [float(n) for n in re.findall(r" [xy][12]?='([^']*)'", pictures)]
+            numbers += [float(n) for n in re.findall(r"[ML]([\d.]+),", pictures)]
+            assert all(0 <= n <= 700 for n in numbers) and "nan" not in pictures
+
+
+def test_the_first_batch_is_the_first_point_and_the_epoch_goes_on_in_the_curve():
+    go_on = threading.Semaphore(0)
+
+    class Slow:
+        """Batches that come only when the test lets them."""
+
+        def __iter__(self):
+            for batch in TRAIN:
+                assert go_on.acquire(timeout=120)
+                yield batch
+
+        def __len__(self):
+            return len(TRAIN)
+
+    t = tried(train_iter=Slow())
+    t.button.click()
+    assert t.data("points") == "0"
+    go_on.release()
+    until(lambda: t.data("points") == "1")
+    X, Y = next(iter(TRAIN))
+    torch.manual_seed(0)
+    net = make_net(64)
+    X, Y = next(iter(TRAIN))
+    loss = nn.functional.cross_entropy(net(X)[0], Y.T.reshape(-1))
+    epochs, perplexity = t.box.runs[0].first
+    assert epochs == 1 / len(TRAIN) and perplexity == pytest.approx(loss.exp().item(), rel=1e-5)
+    time.sleep(0.15)  # no more than ten pictures a second
+    go_on.release()
+    until(lambda: t.data("points") == "2")
+    assert t.box.runs[0].latest[0] == 2 / len(TRAIN)
+    assert t.box.runs[0].history.epochs == []
+    t.button.click()
+    go_on.release()
+    t.finish()
+
+
+KINDS = {"RNN": nn.RNN, "GRU": nn.GRU, "LSTM": nn.LSTM}
+
+
+def make_any(num_hiddens, cell, layers):
+    return d2l.RNNModel(cell(len(VOCAB), num_hiddens, layers), len(VOCAB))
+
+
+CHOICES = {"cell": KINDS, "layers": {"1 layer": 1, "2 layers": 2}}
+
+
+def test_side_by_side_is_each_alone():
+    t = tried(make_any, choices=CHOICES, val_iter=TRAIN, num_hiddens=16, seed=3)
+    assert list(t.menus) == ["Cell", "Layers"]
+    assert t.menus["Cell"].value == "all, side by side" and t.menus["Layers"].value == "1 layer"
+    t.train()
+    assert t.settings == [f"{name}, 16 hidden, lr 1" for name in KINDS]
+    assert t.note.value == "ended" and t.progress.value == t.progress.max == 12
+    for run, layer in zip(t.box.runs, KINDS.values(), strict=True):
+        torch.manual_seed(3)
+        net = make_any(16, layer, 1)
+        *_, history = d2l.fit(net, TRAIN, VOCAB, 1.0, 4, val_iter=TRAIN)
+        assert (run.history.train, run.history.val) == (history.train, history.val)
+        for ours, theirs in zip(run.net.parameters(), net.parameters(), strict=True):
+            assert torch.equal(ours, theirs)
+
+
+def test_a_menu_restarts_like_a_slider():
+    t = tried(make_any, choices=CHOICES)
+    t.menus["Cell"].value = "GRU"
+    assert t.state == "idle"
+    t.train()
+    t.menus["Layers"].value = "2 layers"
+    t.finish()
+    assert t.settings == ["GRU, 2 layers, 64 hidden, lr 1", "GRU, 64 hidden, lr 1"]
+    assert isinstance(t.box.runs[1].net.rnn, nn.GRU) and t.box.runs[1].net.rnn.num_layers == 2
+
+
+def test_more_networks_than_colours_are_refused_in_words():
+    t = tried(make_any, choices={**CHOICES, "layers": {str(n): n for n in (1, 2, 3)}})
+    t.menus["Layers"].value = "all, side by side"
+    t.button.click()
+    assert t.note.value == "at most 8 networks at once" and t.state == "idle"
+    t.menus["Cell"].value = "RNN"
+    t.train()
+    assert len(t.rows) == 3 and t.note.value == "ended"
+
+
+def test_one_that_fails_does_not_stop_the_others():
+    def fragile(num_hiddens, cell, layers):
+        if cell is nn.GRU:
+            raise MemoryError("no room")
+        return make_any(num_hiddens, cell, layers)
+
+    t = tried(fragile, choices=CHOICES)
+    t.train()
+    assert [run.state for run in t.box.runs] == ["finished", "failed", "finished"]
+    assert "MemoryError: no room" in t.rows[1]
+
+
+def test_runs_can_be_removed_one_by_one_but_not_while_they_train():
+    t = tried()
+    t.train()
+    for size in (8, 16):
+        t.hidden.value = size
+        t.finish()
+    t.remove(1)
+    assert t.settings == ["16 hidden, lr 1", "64 hidden, lr 1"]
+    assert t.data("runs") == "2" and len(t.curves) == 2 and t.data("hidden") == "16"
+    t.remove(0)
+    t.remove(0)
+    assert t.rows == [] and t.data("state") == "idle" and t.save.layout.display == "none"
+    t = tried(**LONG)
+    t.button.click()
+    assert t.list.children[0].children[0].disabled
+    t.remove(0)
+    assert t.data("runs") == "1" and t.state == "training"
+
+
+def test_the_table_is_kept_as_csv(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    t = tried(make_any, choices=CHOICES, val_iter=TRAIN, lr=0.5)
+    t.train()
+    t.save.click()
+    (path,) = tmp_path.iterdir()  # and no draft
+    assert path.name in t.saved.value and path.suffix == ".csv"
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["cell"] for row in rows] == list(KINDS)
+    for row, run in zip(rows, t.box.runs, strict=True):
+        assert (row["layers"], row["hidden size"], row["learning rate"]) == ("1 layer", "64", "0.5")
+        assert float(row["train perplexity"]) == run.history.train[-1]
+        assert float(row["validation perplexity"]) == run.history.val[-1]
+        assert float(row["seconds"]) == pytest.approx(run.history.seconds[-1], abs=1e-3)
+        assert (row["epochs"], row["state"]) == ("4", "finished")
+    path.unlink()
+    tmp_path.rmdir()
+    t.save.click()
+    assert "Not saved" in t.saved.value
+
+
+def test_over_seconds_the_curves_stand_where_their_time_is():
+    t = tried()
+    t.train()
+    t.over.value = "seconds"
+    seconds = t.box.runs[0].history.seconds
+    places = [float(place.split(",")[0]) for place in t.curves[0][1:].split("L")]
+    right = 646  # of the axis: a second, or the longest run
+    expected = [46 + (right - 46) * s / max(1.0, seconds[-1]) for s in seconds]
+    assert places == pytest.approx(expected, abs=0.06)
+    assert "seconds of training" in t.screen.value
+
+
+def test_what_is_measured_is_drawn_beside_and_draws_no_shared_random_number():
+    seen = []
+
+    def look(net):
+        seen.append(torch.rand(3))
+        return [1, 2, 4], [1e-8, 1e-4, 1.0]
+
+    measure = {"function": look, "xlabel": "steps back", "ylabel": "gradient", "yscale": "log"}
+    t = tried(measure=measure)
+    (second,) = t.second
+    assert "steps back" in second.value and "data-measured='0'" in second.value
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    t.train()
+    assert torch.equal(torch.rand(3), expected) and torch.equal(seen[0], seen[-1])
+    assert "data-measured='1'" in second.value
+    # The corners of the picture and the middle: 1e-8 to 1 on a logarithmic axis.
+    assert "<path d='M46.0,230.0L182.7,130.0L456.0,30.0' fill='none' />" in second.value
+
+
+def test_without_prefixes_nothing_is_written():
+    t = tried(vocab=list(VOCAB.idx_to_token), prefixes=[])
+    t.train()
+    assert t.state == "finished" and "<q" not in t.text
+
+
+def test_the_runs_and_their_networks_can_be_used():
+    t = tried()
+    t.train()
+    (run,) = t.box.runs
+    text = d2l.predict_ch8("time traveller", 50, run.net, VOCAB)
+    assert text == run.history.samples[-1]
+
+
+def test_the_widget_and_a_still_picture_are_one_output(monkeypatch):
+    import IPython.display
+
+    shown = []
+    monkeypatch.setattr(IPython.display, "display", lambda data, raw: shown.append(data))
+    t = tried(make_any, choices=CHOICES)
+    t.box._ipython_display_()
+    (data,) = shown
+    view = "application/vnd.jupyter.widget-view+json"
+    assert set(data) == {"text/plain", "image/png", view}
+    assert data[view]["model_id"] == t.box.model_id and data["text/plain"] == repr(t.box)
+    pixels = matplotlib.image.imread(BytesIO(data["image/png"]))[:, :, :3]
+    height, width, _ = pixels.shape
+    assert 600 < width < 700 and 300 < height < 500
+    ink = (pixels.sum(axis=2) < 1.5).mean()
+    assert 0.005 < ink < 0.1  # words and lines on white
+
+
+INTERRUPTED = """
+import d2lmini as d2l, json, time, threading
+from torch import nn
+train_iter, vocab = d2l.load_data_text("the time traveller and the clock. " * 9, 2, 5)
+box = d2l.try_it(lambda n: d2l.RNNModel(nn.RNN(len(vocab), n), len(vocab)), train_iter, vocab,
+                 num_epochs=10**6)
+box.children[3].children[0].click()
+"""
+STATES = """
+print(json.dumps([box.runs[0].state, sum(t.name == "d2lmini" for t in threading.enumerate())]))
+"""
+
+
+def test_the_interrupt_button_stops_the_run():
+    manager = pytest.importorskip("jupyter_client.manager")
+    kernel, client = manager.start_new_kernel()
+
+    def states():
+        printed = []
+        client.execute_interactive(STATES, output_hook=printed.append, timeout=120)
+        streams = [m["content"]["text"] for m in printed if m["msg_type"] == "stream"]
+        return json.loads("".join(streams))
+
+    try:
+        assert client.execute_interactive(INTERRUPTED, timeout=120)["content"]["status"] == "ok"
+        assert states() == ["training", 1]
+        kernel.interrupt_kernel()
+        until(lambda: states() == ["stopped", 0])
+    finally:
+        client.stop_channels()
+        kernel.shutdown_kernel(now=True)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"choices": {"cell": ["RNN", "GRU"]}}, r"choices\['cell'\] must be"),
+        ({"choices": {"cell": {}}}, r"choices\['cell'\] must be"),
         ({"make_net": make_net(8)}, "make_net must be a function"),
         ({"num_hiddens": 0}, "num_hiddens must be"),
         ({"num_hiddens": 8.0}, "num_hiddens must be"),

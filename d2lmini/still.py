@@ -1,0 +1,75 @@
+"""A still picture of the panel of `try_it`, for where no kernel moves it: GitHub, a fresh clone."""
+
+from io import BytesIO
+
+from .plotting import STYLE
+
+INK, ACCENT = "#444444", "#0072B2"
+
+
+def show_with_still(box, panel):
+    """Display the widget and its picture as one output: where one cannot be shown, the other is."""
+    from IPython.display import display
+
+    view = {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
+    data = {
+        "application/vnd.jupyter.widget-view+json": view,
+        "image/png": draw_still(panel),
+        "text/plain": repr(box),
+    }
+    display(data, raw=True)
+
+
+def draw_still(panel):
+    """The panel at rest, as a PNG."""
+    import matplotlib
+
+    with matplotlib.rc_context(STYLE):
+        return _draw(panel)
+
+
+def _draw(panel):
+    from matplotlib.figure import Figure
+
+    sizes = panel.hidden.options
+    places = [sizes.index(panel.hidden.value) / (len(sizes) - 1), 2 / 3]
+    values = [str(panel.hidden.value), f"{panel.rate.value:.2g}"]
+    height = 3.2 + 0.28 * (3 + len(panel.menus))  # inches
+    figure = Figure(figsize=(6.6, height))
+    page = figure.add_axes([0, 0, 1, 1])
+    page.set(xlim=(0, 6.6), ylim=(0, height))
+    page.axis("off")
+
+    def write(x, text, **look):
+        page.text(x, y, text, **{"va": "center", "color": INK, "fontsize": 9.5, **look})
+
+    y = height - 0.25
+    for name, place, value in zip(("Hidden size", "Learning rate"), places, values):
+        write(1.1, name, ha="right")
+        page.plot([1.25, 4.2], [y, y], color="#bbbbbb", linewidth=3, solid_capstyle="round")
+        page.plot([1.25 + 2.95 * place], [y], "o", color=ACCENT, markersize=9)
+        write(4.35, value)
+        y -= 0.28
+    for menu in panel.menus.values():
+        write(1.1, menu.description, ha="right")
+        write(1.25, f"{menu.value}  ▾")
+        y -= 0.28
+    write(0.6, "▶ Train", ha="center", bbox={"boxstyle": "round", "fc": "#eeeeee", "ec": "#cccccc"})
+    write(1.25, "Run this cell to use the sliders.")
+
+    bottom, tall = 0.5 / height, 2.5 / height
+    frame = figure.add_axes([0.09, bottom, 0.38 if panel.measure else 0.88, tall])
+    if panel.measure:
+        labels = {name: panel.measure[name] for name in ("xlabel", "ylabel", "yscale")}
+        figure.add_axes([0.6, bottom, 0.38, tall]).set(**labels)
+    guess = panel.vocab_size
+    limits = {"xlim": (0, panel.num_epochs), "ylim": (1, 2 * guess)}
+    frame.set(yscale="log", xlabel="epoch", ylabel="perplexity", **limits)
+    frame.axhline(guess, color=INK, linestyle=":")
+    frame.annotate(
+        f"uniform guess: {guess}", (1, guess), (-2, 4), xycoords=("axes fraction", "data"),
+        textcoords="offset points", ha="right", color=INK, fontsize=9,
+    )  # fmt: skip
+    picture = BytesIO()
+    figure.savefig(picture, format="png", dpi=100)
+    return picture.getvalue()
