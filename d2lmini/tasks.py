@@ -1,4 +1,4 @@
-"""Two tasks that show what an architecture can do: remembering for long, and restoring letters."""
+"""Two tasks that show what a network can do: remembering for long, and restoring letters."""
 
 import torch
 
@@ -22,6 +22,33 @@ def remember(batch_size, distance, num_symbols=8):
     X = torch.randint(num_symbols, 2 * num_symbols, (batch_size, distance))
     X[:, 0] -= num_symbols
     return X, X[:, 0].clone()
+
+
+class LongMemory:
+    """Batches of `remember` for training with `fit`, each at a distance drawn from `distances`.
+
+    Only at the last letter is anything asked for: elsewhere Y is -100, which
+    `nn.CrossEntropyLoss` leaves out. Texts are new in every epoch, of `num_batches` batches.
+    """
+
+    use_random_iter = True
+
+    def __init__(self, batch_size, distances, num_batches=10):
+        self.batch_size, self.distances, self.num_batches = batch_size, distances, num_batches
+        for distance in distances:
+            check_count("every one of distances", distance)
+        check_count("the number of distances", len(distances))
+
+    def __iter__(self):
+        for _ in range(self.num_batches):
+            distance = self.distances[int(torch.randint(len(self.distances), ()))]
+            X, answers = remember(self.batch_size, distance)
+            Y = torch.full_like(X, -100)
+            Y[:, -1] = answers
+            yield X, Y
+
+    def __len__(self):
+        return self.num_batches
 
 
 class HiddenLetters:

@@ -16,6 +16,8 @@ from .predict import known_tokens, predict_ch8
 from .tools import Timer, check_count, one_thread
 from .updates import grad_clipping, parameters, sgd
 
+IGNORED = nn.CrossEntropyLoss().ignore_index  # -100: a target that nobody asks for
+
 
 def train_epoch_ch8(net, train_iter, loss, updater, device, use_random_iter, *, watch=None):
     """One pass over the batches; returns (perplexity, tokens per second).
@@ -71,7 +73,8 @@ def evaluate_perplexity(net, data_iter, device=None):
 @one_thread()
 def run_epoch(net, data_iter, loss, device, use_random_iter, update=None, watch=None):
     """One pass over the batches, with `update(mean_loss)` on each: (perplexity, tokens)."""
-    state, previous, total, num_tokens = None, None, 0.0, 0
+    state, previous, num_tokens = None, None, 0
+    total = num_targets = 0.0  # become tensors: no wait for a GPU
     for X, Y in data_iter:
         X, Y = X.to(device), Y.to(device)
         if state is None or use_random_iter or X.shape[0] != previous:
@@ -83,16 +86,17 @@ def run_epoch(net, data_iter, loss, device, use_random_iter, update=None, watch=
         mean_loss = loss(logits, Y.T.reshape(-1).long()).mean()
         if update is not None:
             update(mean_loss)
-        total += mean_loss.detach() * Y.numel()  # stays a tensor: no wait for a GPU
+        targets = (Y != IGNORED).sum()
+        total, num_targets = total + mean_loss.detach() * targets, num_targets + targets
         num_tokens += Y.numel()
         if watch is not None:  # waits for a GPU, and so only where somebody looks
-            watch(_exp(float(total) / num_tokens), num_tokens)
+            watch(_exp(float(total / num_targets)), num_tokens)
     if num_tokens == 0:
         raise ValueError(
             "the iterator gave no batch: a loader can be looped over more than once, "
             "a generator cannot"
         )
-    return _exp(float(total) / num_tokens), num_tokens
+    return _exp(float(total / num_targets)), num_tokens
 
 
 def _detach(state):

@@ -176,15 +176,14 @@ def test_an_epoch_of_restoring_in_both_directions():
     # Without a step (lr=0) the perplexity can be had by hand from the same random numbers.
     (history,) = d2l.fit(net, hidden, vocab, 0, 1, CPU, use_random_iter=True, seed=7)
     torch.manual_seed(7)
-    means = []
+    losses = []
     for X, Y in hidden:
         log_p = net(X)[0].detach().log_softmax(1)
-        rows = [
+        losses += [
             -float(log_p[len(X) * t + i, Y[i, t]])
             for i, t in torch.nonzero(Y != -100).tolist()
         ]  # fmt: skip
-        means.append(sum(rows) / len(rows))
-    assert history.perplexity == pytest.approx(math.exp(sum(means) / len(means)), rel=1e-10)
+    assert history.perplexity == pytest.approx(math.exp(sum(losses) / len(losses)), rel=1e-10)
     assert all(torch.equal(param, old) for param, old in zip(net.parameters(), before))
 
     for history in d2l.fit(net, hidden, vocab, 0.5, 3, CPU, use_random_iter=True, seed=7):
@@ -206,3 +205,39 @@ def test_every_batch_of_a_validation_starts_from_a_fresh_state():
     d2l.evaluate_perplexity(net, hidden, CPU)
     assert len(batches) == len(list(loader)) > 1
     assert not any(state.any() for state in batches)
+
+
+def test_long_memory_asks_at_the_end_for_the_first_letter():
+    loader = tasks.LongMemory(4, range(3, 6), num_batches=60)
+    assert loader.use_random_iter and len(loader) == len(list(loader)) == 60
+    seen = set()
+    for X, Y in loader:
+        seen.add(X.shape[1])
+        assert X.shape == Y.shape and len(X) == 4
+        assert torch.equal(Y[:, -1], X[:, 0]) and (Y[:, :-1] == -100).all()
+        assert (X[:, 0] < 8).all() and (X[:, 1:] >= 8).all()
+    assert seen == {3, 4, 5}  # one of three is missing once in 10^10 times
+
+
+def test_long_memory_can_be_learnt_with_fit():
+    """An oracle that needs no training: it keeps the first letter and answers with it."""
+
+    class Keeper(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.sure = nn.Parameter(torch.tensor(20.0))
+
+        def forward(self, X, state=None):
+            first = X[:, :1].expand_as(X)
+            return self.sure * nn.functional.one_hot(first.T.reshape(-1), 16).float(), None
+
+    loader = tasks.LongMemory(4, [20], num_batches=3)
+    (history,) = d2l.fit(Keeper(), loader, range(16), 0.1, 1, CPU, True, prefixes=[])
+    assert history.perplexity == pytest.approx(1 + 15 * math.exp(-20), abs=1e-5)
+    assert history.samples == []
+
+
+@pytest.mark.parametrize("wrong", [[], [0], [3, -1], [2.5]])
+def test_distances_that_no_text_has_are_refused(wrong):
+    with pytest.raises(ValueError, match="distances must be an integer of 1 or more"):
+        tasks.LongMemory(4, wrong)

@@ -115,6 +115,21 @@ class Table(nn.Module):
         return self.logits[X.T.reshape(-1)], state
 
 
+def test_watch_sees_the_epoch_so_far_after_every_batch():
+    train_iter, vocab = small_data()
+    batches = list(train_iter)
+    net, seen = concise_rnn(len(vocab)), []
+    loss, updater = nn.CrossEntropyLoss(), lambda batch_size: None
+    perplexity, _ = d2l.train_epoch_ch8(
+        net, batches, loss, updater, CPU, False, watch=lambda *now: seen.append(now)
+    )
+    tokens = [Y.numel() for _, Y in batches]
+    assert [count for _, count in seen] == [sum(tokens[: i + 1]) for i in range(len(tokens))]
+    so_far, _ = d2l.train_epoch_ch8(net, batches[:3], loss, updater, CPU, False)
+    assert seen[2][0] == pytest.approx(so_far, rel=1e-12)
+    assert seen[-1][0] == pytest.approx(perplexity, rel=1e-12)
+
+
 def test_perplexity_is_exp_of_the_token_weighted_mean():
     logits = torch.randn(6, 6, dtype=torch.float64) * 3
     shapes = [(2, 3), (5, 1), (1, 7)]  # of unequal size
