@@ -13,6 +13,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -43,6 +44,19 @@ train_iter, vocab = d2l.load_data_text({STORY!r}, 32, 35)
 net = d2l.RNNModel(nn.RNN(len(vocab), 256), len(vocab))
 start = time.perf_counter()
 _ = d2l.train_ch8(net, train_iter, vocab, 0.5, EPOCHS, "cpu")
+"""
+# A panel as in lesson 01 or 05: trained from scratch, validated, with 64 hidden units.
+PANEL = f"""
+import d2lmini as d2l
+from d2lmini import cells
+
+train_iter, vocab = d2l.load_data_text({STORY!r}, 32, 35)
+val_iter, _ = d2l.load_data_text({STORY!r}, 32, 35, start=10_000)
+
+def make_net(num_hiddens):
+    return d2l.RNNModelScratch(len(vocab), num_hiddens, "cpu", *cells.network(cells.CELL))
+
+d2l.try_it(make_net, train_iter, vocab, num_epochs=100_000, val_iter=val_iter)
 """
 # In a cell of its own: the last frame is drawn when the training cell ends.
 RESULTS = "print(json.dumps([time.perf_counter() - start, frames]))"
@@ -86,6 +100,35 @@ def measure_drawing(epochs):
     seconds, frames = json.loads(printed.splitlines()[-1])
     share, frame = sum(frames) / seconds, statistics.median(frames)
     return {"training_s": seconds, "frames": len(frames), "share": share, "frame_ms": 1000 * frame}
+
+
+def measure_slider(rounds):
+    """Milliseconds from letting go of a slider to the new run's first point, as a reader sees it.
+
+    None where there is no JupyterLab, playwright or Chromium.
+    """
+    try:
+        import jupyterlab as _  # noqa: F401
+        import nbformat
+
+        from .browser import find_chromium, jupyterlab, time_to_first_point
+    except ImportError:
+        return None
+    if find_chromium() is None:
+        return None
+    taken = {}
+    with tempfile.TemporaryDirectory() as folder, jupyterlab(folder) as open_notebook:
+        for name, cell in (("RNN", "rnn"), ("LSTM", "lstm")):
+            source = PANEL.replace("CELL", cell)
+            notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+            notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+            nbformat.write(notebook, f"{folder}/{cell}.ipynb")
+            with open_notebook(f"{cell}.ipynb") as notebook:
+                notebook.run_all()
+                times = time_to_first_point(notebook, rounds)
+            row = {"median_ms": statistics.median(times), "slowest_ms": max(times)}
+            taken[f"{name}, 64 hidden"] = row | {"rounds": len(times)}
+    return taken
 
 
 def measure_epoch(num_hiddens, rounds):
@@ -133,14 +176,14 @@ def main(arguments=None):
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures to FILE too")
     parser.add_argument("--quick", action="store_true", help="one rough round of everything")
     options = parser.parse_args(arguments)
-    rounds, epochs = (1, 3) if options.quick else (9, 160)
+    rounds, epochs, drags = (1, 3, 2) if options.quick else (9, 160, 20)
 
     result = {"torch": torch.__version__, "threads": ENVIRONMENT["OMP_NUM_THREADS"]}
     result |= {"processors": os.cpu_count(), "load_before": load()}
     result["import"], result["drawing"] = measure_import(rounds), measure_drawing(epochs)
     code = "import json; from d2lmini import bench; print(json.dumps(bench.measure_epoch({}, {})))"
     sizes = {f"RNN, {n} hidden": in_new_process(code.format(n, 3 * rounds)) for n in (64, 256)}
-    result |= {"epoch": sizes, "load_after": load()}
+    result |= {"epoch": sizes, "slider": measure_slider(drags), "load_after": load()}
 
     print("torch {torch}, threads: {threads} of {processors} processors, ".format(**result), end="")
     print("load {load_before} before and {load_after} after\n".format(**result))
@@ -150,6 +193,13 @@ def main(arguments=None):
     print("tokens/s in a training epoch    d2lmini       torch   ratio")
     for name, (ours, plain, ratio) in ((name, row.values()) for name, row in sizes.items()):
         print(f"{name:<28}{ours:>11,.0f}{plain:>12,.0f}{ratio:>8.2f}")
+    print("\nms from a slider's release to the first point, in JupyterLab    median     slowest")
+    if result["slider"] is None:
+        print("not measured: it needs JupyterLab, playwright and Chromium")
+    for name, (median, slowest, times) in (
+        (name, row.values()) for name, row in (result["slider"] or {}).items()
+    ):
+        print(f"{name + ' from scratch':<52}{median:>18.0f}{slowest:>12.0f}  of {times}")
     if options.json:
         draft = options.json.with_name(options.json.name + ".part")
         draft.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

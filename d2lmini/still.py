@@ -2,7 +2,7 @@
 
 from io import BytesIO
 
-from .plotting import STYLE
+from .plotting import STYLE, set_axes
 
 INK, ACCENT = "#444444", "#0072B2"
 
@@ -57,14 +57,15 @@ def _draw(panel):
     write(0.6, "▶ Train", ha="center", bbox={"boxstyle": "round", "fc": "#eeeeee", "ec": "#cccccc"})
     write(1.25, "Run this cell to use the sliders.")
 
-    bottom, tall = 0.5 / height, 2.5 / height
+    bottom, tall, guess = 0.5 / height, 2.5 / height, panel.vocab_size
     frame = figure.add_axes([0.09, bottom, 0.38 if panel.measure else 0.88, tall])
+    limits = (0, panel.num_epochs), (1, 2 * guess)
+    set_axes(frame, "epoch", "perplexity", *limits, "linear", "log", None)
     if panel.measure:
-        labels = {name: panel.measure[name] for name in ("xlabel", "ylabel", "yscale")}
-        figure.add_axes([0.6, bottom, 0.38, tall]).set(**labels)
-    guess = panel.vocab_size
-    limits = {"xlim": (0, panel.num_epochs), "ylim": (1, 2 * guess)}
-    frame.set(yscale="log", xlabel="epoch", ylabel="perplexity", **limits)
+        names = panel.measure["xlabel"], panel.measure["ylabel"]
+        scales = "linear", panel.measure["yscale"]
+        beside = figure.add_axes([0.6, bottom, 0.38, tall])
+        set_axes(beside, *names, None, None, *scales, None)
     frame.axhline(guess, color=INK, linestyle=":")
     frame.annotate(
         f"uniform guess: {guess}", (1, guess), (-2, 4), xycoords=("axes fraction", "data"),

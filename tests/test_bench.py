@@ -43,6 +43,14 @@ def test_the_machine_is_named_beside_the_figures(quick):
     assert {"torch", "load_before", "load_after"} <= set(quick)
 
 
+def test_the_slider_is_timed_where_there_is_a_browser(quick):
+    if quick["slider"] is None:
+        pytest.skip("no JupyterLab, playwright or Chromium here")
+    assert set(quick["slider"]) == {"RNN, 64 hidden", "LSTM, 64 hidden"}
+    for row in quick["slider"].values():
+        assert 0 < row["median_ms"] <= row["slowest_ms"] and row["rounds"] == 2
+
+
 def test_interleaved_takes_turns_and_leaves_the_first_out():
     taken = []
 

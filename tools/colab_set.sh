@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the notebooks with the versions that Colab shipped in August 2026.
+# Runs the notebooks, and the tests of the panel, with what Colab shipped in August 2026.
 # Usage: tools/colab_set.sh [FOLDER]   FOLDER keeps the environment; without it, a temporary one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -19,4 +19,4 @@ python3 -m venv "$folder"
     matplotlib==3.10.0 numpy==2.1.3 pooch tqdm torch==2.13.0 \
     pytest==8.4.2 nbval
 "$folder/bin/pip" install --quiet --no-deps .  # as the set-up cell does
-"$folder/bin/python" -m pytest --nbval course
+"$folder/bin/python" -m pytest --nbval tests/test_widgets.py tests/test_background.py course
