@@ -3,6 +3,7 @@
 There is only ever one such thread, and it does one job at a time.
 """
 
+import atexit
 import threading
 import traceback
 
@@ -17,28 +18,33 @@ _thread = None
 
 
 def start(job):
-    """Stop what is under way, then do `job(stop)`. Returns at once.
+    """Stop what is under way, then do `job(stop)`. Returns the event `stop` at once.
 
-    A job has to end soon after the event `stop` is set, and to deal with its own exceptions. A job
-    that was stopped before its turn is called all the same, so that it can say so.
+    A job has to end soon after `stop` is set, and to deal with its own exceptions. A job that was
+    stopped before its turn is called all the same, so that it can say so.
     """
     global _thread
     with _lock:
         stop()
-        _jobs.append((job, threading.Event()))
-        if len(_jobs) == 1:
+        if not _jobs:
             _thread = threading.Thread(target=_work, name="d2lmini", daemon=True)
-            _thread.start()
+            _thread.start()  # it waits for the lock
+        event = threading.Event()
+        _jobs.append((job, event))
+        return event
 
 
-def stop(wait=False):
-    """Stop every job; `wait` until they have ended."""
+def stop(timeout=0.0):
+    """Stop every job, and wait `timeout` seconds at the most until they have ended."""
     with _lock:
         for _, event in _jobs:
             event.set()
         thread = _thread
-    if wait and thread is not None:
-        thread.join()
+    if timeout and thread is not None:
+        thread.join(timeout)
+
+
+atexit.register(stop, timeout=10)  # a thread in the middle of a product would crash the exit
 
 
 def stop_on_interrupt():
@@ -50,7 +56,8 @@ def stop_on_interrupt():
 
 def _work():
     while True:
-        job, event = _jobs[0]
+        with _lock:
+            job, event = _jobs[0]
         try:
             job(event)
         except BaseException:

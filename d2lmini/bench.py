@@ -110,6 +110,7 @@ def measure_slider(rounds):
     try:
         import jupyterlab as _  # noqa: F401
         import nbformat
+        import playwright  # noqa: F401
 
         from .browser import find_chromium, jupyterlab, time_to_first_point
     except ImportError:

@@ -1,13 +1,4 @@
-"""JupyterLab in a headless Chromium, for the tests and the benchmark.
-
-    with jupyterlab("course") as open_notebook, open_notebook("02_rnn_concise.ipynb") as notebook:
-        notebook.run_all()
-        panel = notebook.panel()
-        panel.press("Train")
-        panel.wait("points >= 1")
-
-Needs JupyterLab and playwright, which the package itself does not ask for.
-"""
+"""JupyterLab in a headless Chromium, for the tests and the benchmark. Needs playwright."""
 
 import json
 import os
@@ -17,25 +8,23 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 PATIENCE = 600  # seconds: that a machine is slow is no failure
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FOLDERS = (
     "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR",
     "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR",
 )  # fmt: skip
 SETTINGS = {
     # Every cell is in the page, in view or not.
-    "notebook-extension/tracker": {"windowingMode": "none"},
+    "notebook-extension/tracker": {"windowingMode": "none", "scrollPastEnd": False},
     # No question to the reader, and none to a server far away.
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
 }
 DONE = r"\[( |\d+)\]"  # how the prompt of a cell looks that neither runs nor waits
 HIDDEN, RATE = 0, 1  # a panel's sliders, from top to bottom
-PICTURE = "svg[data-state]"  # another element after every change: never keep it
 WATCH = """() => {
     const panel = document.querySelector('.d2lmini-panel');
     const data = () => panel.querySelector('svg[data-state]').dataset;
@@ -55,8 +44,9 @@ WATCH = """() => {
 
 def find_chromium():
     """The path of a Chromium or Chrome on this machine, or None."""
-    for path in filter(None, map(shutil.which, BROWSERS)):
-        return path
+    for name in ("chromium", "chromium-browser", "google-chrome", "chrome"):
+        if path := shutil.which(name):
+            return path
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
@@ -74,13 +64,13 @@ def jupyterlab(folder):
     """
     from playwright.sync_api import sync_playwright
 
-    chromium = find_chromium()
-    with ExitStack() as stack:
-        own = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
-        server = stack.enter_context(_server(folder, Path(own)))
-        playwright = stack.enter_context(sync_playwright())
-        browser = playwright.chromium.launch(executable_path=chromium)
-        stack.callback(browser.close)
+    chromium = find_chromium()  # before: it may want a playwright of its own
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as own,
+        _server(folder, Path(own)) as server,
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=chromium) as browser,
+    ):
         yield partial(_open, browser, server)
 
 
@@ -124,14 +114,23 @@ class Notebook:
     """An open notebook, used as a reader uses it. `page` is playwright's."""
 
     def __init__(self, page, address):
-        self.page, self.console = page, []
+        self.page, self.errors = page, []
         page.set_default_timeout(PATIENCE * 1000)
-        page.on("console", lambda line: line.type == "error" and self.console.append(line.text))
-        page.on("pageerror", lambda error: self.console.append(str(error)))
+        page.on("console", lambda line: line.type == "error" and self.errors.append(line.text))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("websocket", lambda socket: socket.on("framereceived", self.hear))
         page.goto(address)
         page.wait_for_selector(".jp-Notebook .jp-Cell")
         self.wait_until_idle()  # before there is a kernel, nothing would be run
         self.menu("View", "Appearance", "Show Left Sidebar")  # it is shown: put it away
+
+    def hear(self, frame):
+        """Note what a widget's callback or thread writes: JupyterLab hides it, or loses it."""
+        message = frame if isinstance(frame, str) else frame.decode(errors="replace")
+        types = re.findall(r'"msg_type": "(\w+)"', message)  # its own, then that of its cause
+        written = types[1:2] == ["comm_msg"] and types[0] in ("stream", "error", "display_data")
+        if written and "No such comm" not in message:  # as always before ipywidgets is imported
+            self.errors.append(message[message.rindex("{}") + 2 :])
 
     def menu(self, title, *entries):
         self.page.click(f".lm-MenuBar-itemLabel:text-is('{title}')")
@@ -169,24 +168,18 @@ class Notebook:
 
     def outputs(self):
         """The texts of all outputs but the panels."""
-        return self.page.evaluate(
-            "[...document.querySelectorAll('.jp-OutputArea-output')]"
-            ".filter(output => !output.querySelector('.d2lmini-panel'))"
-            ".map(output => output.textContent)"
-        )
+        others = ".jp-OutputArea-output:not(:has(.d2lmini-panel))"
+        return self.page.locator(others).all_text_contents()
 
     def problems(self):
-        """Errors and warnings: of cells, of the page, and those hidden in JupyterLab's log."""
+        """Errors and warnings in the cells, in the page, and in the callbacks of widgets."""
         stderr = self.page.locator("[data-mime-type='application/vnd.jupyter.stderr']")
-        log = self.page.locator(".jp-LogConsoleStatusItem [title]")
-        titles = log.evaluate_all("entries => entries.map(entry => entry.title)")
-        return [*stderr.all_text_contents(), *self.console, *titles]
+        return [*stderr.all_text_contents(), *self.errors]
 
     def theme(self, name):
         """Switch to the theme "Light" or "Dark"."""
         self.menu("Settings", "Theme", f"JupyterLab {name}")
-        themed = f"body[data-jp-theme-name='JupyterLab {name}']"
-        self.page.wait_for_selector(themed, state="attached")
+        self.page.wait_for_selector(f"[data-jp-theme-name='JupyterLab {name}']", state="attached")
         self.page.wait_for_selector("#jupyterlab-splash", state="detached")  # it covers the page
 
     def take_pictures(self, stem):
@@ -210,14 +203,14 @@ class Panel:
 
     def state(self):
         """The data attributes of its picture, all of them strings."""
-        return self.box.evaluate(f"panel => ({{...panel.querySelector('{PICTURE}').dataset}})")
+        return self.box.locator("svg[data-state]").first.evaluate("svg => ({...svg.dataset})")
 
     def wait(self, condition):
         """Wait for a condition in JavaScript on the data attributes, such as "points >= 1"."""
         names = "state, run, settings, hidden, lr, points, runs"
         self.page.wait_for_function(f"""() => {{
             const panel = document.querySelectorAll('.d2lmini-panel')[{self.number}];
-            const {{{names}}} = panel?.querySelector('{PICTURE}')?.dataset ?? {{}};
+            const {{{names}}} = panel?.querySelector('svg[data-state]')?.dataset ?? {{}};
             return {condition};
         }}""")
 
@@ -230,8 +223,7 @@ class Panel:
 
     def press(self, text):
         """Click on the button that says `text`, a regular expression, as soon as there is one."""
-        button = self.box.get_by_role("button")
-        button.filter(has_text=re.compile(rf"^\s*({text})\s*$")).click()
+        self.box.get_by_role("button").filter(has_text=re.compile(rf"^\s*({text})\s*$")).click()
 
     def handle(self, slider):
         return self.box.locator(".noUi-handle").nth(slider)
@@ -239,9 +231,6 @@ class Panel:
     def position(self, slider):
         """Where a slider stands: at which of the hidden sizes, or the learning rate's decade."""
         return float(self.handle(slider).get_attribute("aria-valuenow"))
-
-    def key(self, slider, key):
-        self.handle(slider).press(key)
 
     def drag(self, slider, position):
         """Drag a slider's handle with the mouse, and let go of it."""
@@ -267,7 +256,7 @@ def time_to_first_point(notebook, rounds):
             panel.press("Train")
     while (hidden := int(panel.state()["hidden"])) != 64:
         with panel.new_run():
-            panel.key(HIDDEN, "ArrowRight" if hidden < 64 else "ArrowLeft")
+            panel.handle(HIDDEN).press("ArrowRight" if hidden < 64 else "ArrowLeft")
     position, milliseconds = panel.position(HIDDEN), []
     for _ in range(rounds):
         with panel.new_run():

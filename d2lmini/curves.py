@@ -41,7 +41,7 @@ def draw_perplexity(runs, newest, over, num_epochs, vocab_size, width, number):
     # The axis stays where it is unless curves leave it; what diverged is drawn along its top.
     sound = [run for run in runs if not run.history.diverged]
     values = [y for run in sound for y in _heights(run) if y < math.inf]
-    top = min(max(2 * vocab_size, *values, 0), 20 * vocab_size)
+    top = min(max(2 * vocab_size, *values, 0), 4 * vocab_size)
     low = 0.95 * min(vocab_size / 4, *values, top)
     bottom = max(step for step in STEPS if step <= max(low, 1))
     longest = max([1.0, *(run.history.seconds[-1] for run in runs if run.history.seconds)])
@@ -54,7 +54,7 @@ def draw_perplexity(runs, newest, over, num_epochs, vocab_size, width, number):
     for run in runs:
         xs = run.history.epochs if over == "epochs" else run.history.seconds
         curves = [(list(zip(xs, run.history.val)), DASHED), (run.points(over), "")]
-        parts.append(axes.curves(run.slot, curves, run in newest))
+        parts.append(axes.curves(run, curves, run in newest))
     if any(run.history.val for run in runs):
         parts += [_key(axes.right - 150, "", "train"), _key(axes.right - 86, DASHED, "validation")]
 
@@ -70,20 +70,24 @@ def draw_perplexity(runs, newest, over, num_epochs, vocab_size, width, number):
 def draw_measured(runs, newest, measure, width):
     """What `measure` found in the network of each run."""
     found = [run for run in runs if run.measured is not None]
-    ys = [y for run in found for y in run.measured[1] if 0 <= y < math.inf]
+    ys = [y for run in found for y in run.measured[1] if abs(y) < 1e100]  # nor NaN
     xs = [x for run in found for x in run.measured[0]] or [1, 10]
     scale = measure["yscale"]
     if scale == "log":
-        ys = [y for y in ys if y > 0] or [0.1, 1]
+        ys = [y for y in ys if y > 1e-100] or [0.1, 1]
         low, high = math.floor(math.log10(min(ys))), math.ceil(math.log10(max(ys)))
         limits = 10.0**low, 10.0 ** max(high, low + 1)
     else:
-        limits = 0, max([1.0, *ys])
+        limits = min([0.0, *ys]), max([1.0, *ys])
     axes = Axes(width, (min(xs), max(xs)), limits, scale)
     parts = [axes.draw(measure["ylabel"], measure["xlabel"])]
+    if found and not any(run.measured[0] for run in found):
+        middle = (LEFT + axes.right) / 2, (TOP + BOTTOM) / 2
+        parts.append(_text(*middle, "not to be measured for these runs", "middle"))
     for run in found:
-        points = [(x, y) for x, y in zip(*run.measured) if scale == "linear" or y > 0]
-        parts.append(axes.curves(run.slot, [(points, "")], run in newest))
+        points = [(x, y) for x, y in zip(*run.measured) if scale == "linear" or y > 1e-100]
+        points = [(x, y) for x, y in points if not math.isnan(y)]
+        parts.append(axes.curves(run, [(points, "")], run in newest))
     words = f"{measure['ylabel']} over {measure['xlabel']}, for {len(found)} runs."
     return _svg("".join(parts), width, words, f"data-measured='{len(found)}'")
 
@@ -93,7 +97,7 @@ def _heights(run):
 
 
 def _svg(content, width, words, data=""):
-    look = f"{FONT}; font-size: 12px; display: block; width: 100%; max-width: {width}px"
+    look = f"{FONT}; font-size: 12px; display: block; width: 100%"
     return (
         f"<svg {data} role='img' aria-label='{html.escape(words)}' "
         f"viewBox='0 0 {width} {HEIGHT}' style='{look}'>{content}</svg>"
@@ -120,13 +124,14 @@ class Axes:
 
     def draw(self, ylabel, xlabel):
         parts = [_text(LEFT - 38, TOP - 16, ylabel), _text(self.right, BOTTOM + 36, xlabel, "end")]
-        for level in self.levels():
-            parts.append(
-                _line(LEFT, self.y(level), self.right, self.y(level), "stroke-opacity='.15'")
-            )
-            parts.append(_text(LEFT - 8, self.y(level) + 4, _level(level), "end"))
+        levels = self.levels()
+        as_powers = self.log and levels[0] < 1e-3
+        for level in levels:
+            y, label = self.y(level), _power(level) if as_powers else f"{level:,g}"
+            parts.append(_line(LEFT, y, self.right, y, "stroke-opacity='.15'"))
+            parts.append(_text(LEFT - 8, y + 4, label, "end"))
         first, last = self.xlim
-        step = next(step for step in STEPS if last - first <= 5 * step)
+        step = next((step for step in STEPS if last - first <= 5 * step), last - first)
         for i in range(math.ceil(first / step), math.floor(last / step) + 1):
             parts.append(_line(self.x(i * step), BOTTOM, self.x(i * step), BOTTOM + 4))
             parts.append(_text(self.x(i * step), BOTTOM + 18, f"{i * step:g}", "middle"))
@@ -137,7 +142,7 @@ class Axes:
         """Where horizontal lines are drawn: at most seven."""
         low, high = self.ylim
         if not self.log:
-            return [high * quarter / 4 for quarter in range(5)]
+            return [low + (high - low) * quarter / 4 for quarter in range(5)]
         tens = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
         levels = [digit * 10.0**power for power in tens for digit in (1, 2, 5)]
         levels = [level for level in levels if low * 0.999 <= level <= high * 1.001]
@@ -145,8 +150,8 @@ class Axes:
             levels = [level for level in levels if f"{level:e}"[0] == "1"]
         return levels[:: math.ceil(len(levels) / 7)]
 
-    def curves(self, slot, curves, newest):
-        """Pairs of (points, dashes) in the colour of a slot; markers on those without dashes."""
+    def curves(self, run, curves, newest):
+        """Pairs of (points, dashes) in the colour of a run; markers on those without dashes."""
         parts = []
         for points, dashes in curves:
             places = [(self.x(x), self.y(y)) for x, y in points]
@@ -159,22 +164,20 @@ class Axes:
                 place for place, now, before in zip(places, eighths, [0, *eighths])
                 if now > before and not dashes
             ] + places[-1:]  # fmt: skip
-            parts += [_marker(slot, a, b) for a, b in ends]
+            parts += [_marker(run, a, b) for a, b in ends]
         emphasis = "stroke-width='2.4'" if newest else "stroke-width='1.4' opacity='.8'"
-        look = f"stroke='{COLOURS[slot]}' stroke-linejoin='round' {emphasis}"
+        look = f"stroke='{COLOURS[run.colour]}' stroke-linejoin='round' {emphasis}"
         return f"<g {look}>{''.join(parts)}</g>"
 
 
-def _level(level):
-    digits, power = f"{level:e}".split("e")
-    if float(digits) == 1 and not -4 < int(power) < 6:
-        return "10" + str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return f"{level:,g}"
+def _power(level):
+    power = f"{math.log10(level):.0f}"
+    return "10" + power.translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
-def _marker(slot, a, b):
-    fill = COLOURS[slot]
-    return f"<path d='M{a:.1f},{b:.1f}{MARKERS[slot]}' fill='{fill}' stroke-width='1.4'/>"
+def _marker(run, a, b):
+    look = f"fill='{COLOURS[run.colour]}' stroke-width='1.4'"
+    return f"<path d='M{a:.1f},{b:.1f}{MARKERS[run.slot]}' {look}/>"
 
 
 def _key(left, dashes, label):
@@ -201,17 +204,21 @@ def sentence(runs):
     """The picture for those who do not see it."""
     if not runs:
         return "Perplexity over epochs: no run yet."
-    said = [f"{run.settings}: {standing(run)}, {outcome(run)}" for run in reversed(runs)]
+    said = []
+    for run in reversed(runs):
+        words = (
+            outcome(run) if standing(run) in outcome(run) else f"{standing(run)}, {outcome(run)}"
+        )
+        said.append(f"{run.settings}: {words}")
     earlier = f" Earlier runs: {'; '.join(said[1:])}." if said[1:] else ""
     return f"Perplexity over epochs. {said[0]}.{earlier}"
 
 
 def row(run, vocab_size):
     """A run by its marker: settings, what it reached, what it writes, and what went wrong."""
-    colour = COLOURS[run.slot]
     marker = (
         f"<svg width='16' height='12' viewBox='0 0 16 12' aria-hidden='true'>"
-        f"<g stroke='{colour}'>{_marker(run.slot, 8, 6)}</g></svg>"
+        f"<g stroke='{COLOURS[run.colour]}'>{_marker(run, 8, 6)}</g></svg>"
     )
     lines = [f"{marker} <b>{html.escape(run.settings)}</b>&ensp;{html.escape(outcome(run))}"]
     if said := advice(run, vocab_size):

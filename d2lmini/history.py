@@ -26,9 +26,9 @@ class History:
     diverged: bool = False
 
     def __repr__(self):
-        val = f", validation {self.val[-1]:.1f}" if self.val else ""
+        val = f", validation {self.val[-1]:.4g}" if self.val else ""
         end = f"diverged at epoch {self.epoch}" if self.diverged else f"{self.epoch} epochs"
-        return f"History({end}, perplexity {self.perplexity:.2f}{val}, {self.speed:.0f} tokens/sec)"
+        return f"History({end}, perplexity {self.perplexity:.4g}{val}, {self.speed:.0f} tokens/sec)"
 
     def plot(self, **kwargs):
         """Draw perplexity over epochs; keywords go to `d2lmini.plot`."""

@@ -10,7 +10,7 @@ from . import background
 from .background import Stopped
 from .curves import COLOURS, draw_measured, draw_perplexity, row
 from .runs import Run, progress, save_table
-from .still import show_with_still
+from .still import box_class, close
 from .tools import one_thread
 
 ALL = "all, side by side"
@@ -28,13 +28,12 @@ class Panel:
         self.num_epochs, self.choices, self.measure = num_epochs, choices, measure
         self.runs, self.newest = [], []  # what is shown, and those that were started last
         self.starts, self.painted, self.message = 0, -math.inf, ""
+        self.stop = threading.Event()  # ends the runs that are under way, and no other panel's
         self.lock = threading.RLock()  # the buttons and the training change the same things
-
-    # --- the parts ---------------------------------------------------------------------------
 
     def build(self, w, num_hiddens, lr):
         """The widget, made of the parts of the module `w`, which is ipywidgets."""
-        self.w, self.lr, panel = w, lr, self
+        self.w, self.lr = w, lr
         look = {
             "style": {"description_width": "100px"},
             "layout": w.Layout(width="100%", max_width="520px", margin="2px"),
@@ -58,46 +57,31 @@ class Panel:
                 description=label, options=options, value=value, **menu_look
             )
         self.button = w.Button(layout=w.Layout(width="100px"))
-        self.progress = w.IntProgress(layout=w.Layout(width="auto", flex="1 1 100px"))
+        self.progress = w.FloatProgress(layout=w.Layout(width="auto", flex="1 1 100px"))
         self.note = w.Label(layout=w.Layout(flex="0 0 190px"))
-        self.over = w.Dropdown(options=["epochs", "seconds"], layout=w.Layout(width="100px"))
-        self.over.tooltip = "What the curves are drawn over"
-        wide = {"flex": "1 1 320px", "max_width": "660px", "margin": "0"}
-        self.screens = [w.HTML(layout=w.Layout(**wide)) for _ in range(2 if self.measure else 1)]
+        self.over = w.Dropdown(
+            description="over", options=["epochs", "seconds"], layout=w.Layout(width="150px"),
+            style={"description_width": "40px"},
+        )  # fmt: skip
+        wide = w.Layout(flex="1 1 320px", max_width="660px", margin="0")
+        self.screens = [w.HTML(layout=wide) for _ in range(2 if self.measure else 1)]
         self.rows = w.VBox()
         self.save = w.Button(description="Save table", icon="download")
         self.save.tooltip = "Keep these runs as a CSV file beside the notebook"
         self.saved = w.Label()
 
-        class Box(w.VBox):
-            @property
-            def runs(self):
-                return list(panel.runs)
-
-            def __repr__(self):  # what stands in the notebook where there is no kernel
-                return "Sliders for hidden size and learning rate: run this cell to use them."
-
-            def _ipython_display_(self, **kwargs):
-                show_with_still(self, panel)
-
-            def close(self):
-                if panel.training:
-                    background.stop(wait=True)
-                super().close()
-
-        controls = [self.hidden, self.rate, *self.menus.values()]
         menus = w.HBox(list(self.menus.values()), layout=w.Layout(flex_flow="row wrap"))
         line = w.HBox([self.button, self.progress, self.note, self.over])
         pictures = w.HBox(self.screens, layout=w.Layout(flex_flow="row wrap"))
-        kept = w.HBox([self.save, self.saved])
-        box = Box([self.hidden, self.rate, menus, line, pictures, self.rows, kept])
+        below = [self.rows, w.HBox([self.save, self.saved])]
+        box = box_class(w, self)([self.hidden, self.rate, menus, line, pictures, *below])
         box.layout.max_width = "980px" if self.measure else "664px"
         box.add_class("d2lmini-panel")
         self.paint()
         self.button.on_click(self.clicked)
         self.save.on_click(self.save_table)
         self.over.observe(lambda _: self.paint(), "value")
-        for control in controls:
+        for control in [self.hidden, self.rate, *self.menus.values()]:
             control.observe(self.moved, "value")
             control.tooltip = "The arrow keys move it too"
         return box
@@ -105,12 +89,10 @@ class Panel:
     def make_row(self, run):
         """A run in the list below the picture, with a button that removes it."""
         button = self.w.Button(description="✕", layout=self.w.Layout(width="32px", flex="none"))
-        button.tooltip = "Remove this run"
+        button.tooltip = f"Remove this run: {run.settings}"
         button.on_click(lambda _: self.remove(run))
         run.row = self.w.HBox([button, self.w.HTML(layout=self.w.Layout(flex="1 1 auto"))])
         run.row.add_class("d2lmini-run")
-
-    # --- what the reader does ----------------------------------------------------------------
 
     @property
     def training(self):
@@ -118,21 +100,22 @@ class Panel:
 
     def clicked(self, _):
         if self.training:
-            background.stop()
+            self.stop.set()
         else:
             self.start()
 
     def moved(self, _):
+        self.message = ""
         if self.starts:  # not before Train was pressed for the first time
             self.start()
+        else:
+            self.paint()
 
     def remove(self, run):
         with self.lock:
-            if run in self.runs and run.state != "training":
-                self.runs.remove(run)
-                self.newest = [other for other in self.newest if other is not run]
+            if run.state != "training":
+                self.keep([other for other in self.runs if other is not run])
                 self.paint()
-                run.row.close()
 
     def save_table(self, _):
         path = time.strftime("runs_%Y-%m-%d_%H-%M-%S.csv")  # a new one every time
@@ -163,28 +146,36 @@ class Panel:
         """Replace the runs that are under way, here or in another panel, by new ones."""
         runs = self.chosen_runs()
         if len(runs) > len(COLOURS):
-            background.stop()
-            self.message = f"at most {len(COLOURS)} networks at once"
+            self.stop.set()
+            self.message = f"{len(runs)} networks: at most {len(COLOURS)}"
             return self.paint()
         with self.lock:
             for run in self.newest:  # the thread will notice it soon
                 run.state = "stopped" if run.state == "training" else run.state
-            again = [run.settings for run in runs]
-            kept = [run for run in self.runs if run.is_telling and run.settings not in again]
-            kept = kept[max(0, len(kept) + len(runs) - len(COLOURS)) :]
+            telling = [run for run in self.runs if run.is_telling]
+            kept = telling[max(0, len(telling) + len(runs) - len(COLOURS)) :]
+            full = f"Only {len(COLOURS)} runs fit: the oldest were removed."
+            self.message, self.saved.value = "", full if len(kept) < len(telling) else ""
             free = set(range(len(COLOURS))) - {run.slot for run in kept}
-            for run, slot in zip(runs, sorted(free)):
-                run.slot = slot
-                self.make_row(run)
-            gone = [run for run in self.runs if run not in kept]
-            self.runs, self.newest, self.message = [*kept, *runs], runs, ""
             self.starts += 1
-            background.start(lambda stop: self.work(runs, stop))
+            for run, slot in zip(runs, sorted(free)):
+                run.start, run.slot, run.colour = self.starts, slot, self.colour(run, slot)
+                self.make_row(run)
+            self.newest = runs
+            self.keep([*kept, *runs])
+            self.stop = background.start(lambda stop: self.work(runs, stop))
             self.paint()
-        for run in gone:
-            run.row.close()
 
-    # --- what the thread does ----------------------------------------------------------------
+    def colour(self, run, slot):
+        """What is chosen in the first menu has a colour of its own; without menus, each run has."""
+        name = next(iter(self.choices), None)
+        return slot if name is None else list(self.choices[name]).index(run.choices[name])
+
+    def keep(self, runs):
+        gone = [run for run in self.runs if run not in runs]
+        self.runs, self.newest = runs, [run for run in self.newest if run in runs]
+        for run in gone:
+            close(run.row)
 
     @one_thread()
     def work(self, runs, stop):
@@ -193,13 +184,18 @@ class Panel:
         for run in runs:
             chosen = {name: self.choices[name][label] for name, label in run.choices.items()}
             going[run] = self.train(run, chosen, stop, self.watcher(run))
-        while going:
-            for run, training in list(going.items()):
-                if self.advance(run, training):
-                    self.paint_if_due()
-                else:
-                    del going[run]
-                    self.paint()
+        try:
+            while going:
+                for run, training in list(going.items()):
+                    if self.advance(run, training):
+                        self.paint_if_due()
+                    else:
+                        del going[run]
+                        self.end(run)
+        finally:  # even where a picture could not be drawn
+            for run in going:
+                run.state = "failed"
+            self.settle()
 
     def advance(self, run, training):
         """Train for an epoch; False when the run has ended, with its state set."""
@@ -215,16 +211,24 @@ class Panel:
             run.state = "failed"  # last, since others look at it
         return False
 
+    def end(self, run):
+        with self.lock:
+            if run.state in ("finished", "diverged"):  # in place of an earlier one like it
+                same = [other for other in self.runs if other.key == run.key]
+                self.keep([other for other in self.runs if other is run or other not in same])
+            self.paint()
+
     def watcher(self, run):
         """What training calls after every batch: a curve grows within an epoch, too."""
 
-        tokens_per_epoch = 0
+        num_seen = batches = 0
 
         def watch(perplexity, num_tokens):
-            nonlocal tokens_per_epoch
-            tokens_per_epoch = tokens_per_epoch or num_tokens * self.num_batches
-            if tokens_per_epoch:
-                part = min(1.0, num_tokens / tokens_per_epoch)
+            nonlocal num_seen, batches
+            batches = batches + 1 if num_tokens > num_seen else 1  # a new epoch counts from 1
+            num_seen = num_tokens
+            if self.num_batches:
+                part = min(1.0, batches / self.num_batches)
                 run.latest = run.history.epoch + part, perplexity
             if run.first is None and run.latest is not None:
                 run.first = run.latest
@@ -243,7 +247,7 @@ class Panel:
         with self.lock:
             self.painted = time.monotonic()
             self.progress.max = max(1, self.num_epochs * len(self.newest))
-            self.progress.value = sum(run.history.epoch for run in self.newest)
+            self.progress.value = sum(run.epochs_done for run in self.newest)
             self.note.value = self.message or progress(self.newest)
             width = 470 if self.measure else 660
             self.screens[0].value = draw_perplexity(
@@ -255,10 +259,12 @@ class Panel:
             for run in self.runs:
                 remove, words = run.row.children
                 remove.disabled, words.value = run.state == "training", row(run, self.vocab_size)
-            older = [run for run in reversed(self.runs) if run not in self.newest]
-            rows = tuple(run.row for run in [*self.newest, *older])
+            rows = tuple(run.row for run in sorted(self.runs, key=lambda run: -run.start))
             if rows != self.rows.children:
                 self.rows.children = rows
             self.save.layout.display = "" if self.runs else "none"
-            self.button.description = "Stop" if self.training else "Train"
-            self.button.icon = "stop" if self.training else "play"
+            self.settle()
+
+    def settle(self):
+        self.button.description = "Stop" if self.training else "Train"
+        self.button.icon = "stop" if self.training else "play"

@@ -13,14 +13,16 @@ from .history import History
 
 @dataclass(eq=False)
 class Run:
-    """A training run of a panel; `slot` is its place among the colours and markers."""
+    """A training run of a panel; `slot` and `colour` say how it is drawn."""
 
     num_hiddens: int
     lr: float
     num_epochs: int
     choices: dict = field(default_factory=dict)  # {name: label of what was chosen}
     unusual: list = field(default_factory=list)  # those of the labels that name the run
+    start: int = 0  # the how-manieth of its panel
     slot: int = 0
+    colour: int = 0
     history: History = None
     state: str = "training"  # then "finished", "diverged", "stopped" or "failed"
     net: object = None
@@ -29,7 +31,7 @@ class Run:
     measured: tuple = None  # (xs, ys) of the panel's second picture
     error: str = ""  # what failed, in a line
     where: str = ""  # its traceback
-    started: float = 0.0
+    started: float = math.inf  # on time's monotonic clock
     row: object = None  # its widgets in the list below the picture
 
     def __post_init__(self):
@@ -40,9 +42,19 @@ class Run:
         return ", ".join([*self.unusual, f"{self.num_hiddens} hidden", f"lr {self.lr:g}"])
 
     @property
+    def key(self):
+        """What two runs have in common that are the same experiment."""
+        return self.num_hiddens, self.lr, tuple(self.choices.values())
+
+    @property
+    def epochs_done(self):
+        """With the part of the epoch that is under way."""
+        return max(self.history.epoch, self.latest[0] if self.latest else 0)
+
+    @property
     def is_telling(self):
         """Whether it came far enough to be kept beside the next runs."""
-        long_enough = self.history.epoch >= self.num_epochs / 10
+        long_enough = self.history.epoch >= self.num_epochs / 2
         return self.state == "diverged" or (self.state != "failed" and long_enough)
 
     def points(self, over="epochs"):
@@ -65,13 +77,14 @@ def progress(runs):
     if not runs:
         return "Press Train to start"
     going = [run for run in runs if run.state == "training"]
-    done = sum(run.history.epoch for run in runs)
+    done = sum(run.epochs_done for run in runs)
     if not going:
-        return standing(runs[-1]) if len(runs) == 1 else "ended"
+        ends = {run.state for run in runs}
+        return standing(runs[0]) if len(runs) == 1 else " and ".join(sorted(ends))
     if not done:
         return "starting"
-    to_do = sum(run.num_epochs - run.history.epoch for run in going)
-    seconds = time.monotonic() - min(run.started for run in runs if run.started)
+    to_do = sum(run.num_epochs - run.epochs_done for run in going)
+    seconds = time.monotonic() - min(run.started for run in runs)
     left = math.ceil(seconds / done * to_do)
     left = f"{left} s" if left < 100 else f"{left / 60:.0f} min"
     epoch, total = max(run.history.epoch for run in going), going[0].num_epochs
@@ -96,10 +109,13 @@ def outcome(run):
     said = [] if run.state in ("training", "finished") else [standing(run)]
     if run.state != "diverged":
         said.append(f"train {_number(history.perplexity)}")
-        said += [f"validation {_number(history.val[-1])}"] if history.val else []
-    said.append(f"{history.seconds[-1]:.1f} s" if history.seconds else "")
-    said.append(f"{float(f'{history.speed:.2g}'):,.0f} tokens/s")  # more digits would only flicker
-    return ", ".join(part for part in said if part)
+        if history.val:
+            best = f" (best {_number(min(history.val))})" if len(history.val) > 1 else ""
+            said.append(f"validation {_number(history.val[-1])}{best}")
+    if history.seconds:
+        said.append(f"{history.seconds[-1]:.1f}\u00a0s")
+    speed = float(f"{history.speed:.2g}")  # more digits would only flicker
+    return ", ".join([*said, f"{speed:,.0f}\u00a0tokens/s"])
 
 
 def advice(run, vocab_size):
@@ -129,10 +145,11 @@ def table(runs):
             **run.choices,
             "hidden size": run.num_hiddens,
             "learning rate": run.lr,
-            "epochs": history.epoch,
+            "epochs": history.epochs[-1] if history.epochs else 0,
             "state": run.state,
-            "train perplexity": history.perplexity,
+            "train perplexity": history.train[-1] if history.train else "",
             "validation perplexity": history.val[-1] if history.val else "",
+            "best validation perplexity": min(history.val) if history.val else "",
             "seconds": round(history.seconds[-1], 3) if history.seconds else "",
             "tokens per second": round(history.speed),
         })  # fmt: skip

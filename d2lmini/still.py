@@ -1,5 +1,9 @@
-"""A still picture of the panel of `try_it`, for where no kernel moves it: GitHub, a fresh clone."""
+"""The widget around the panel of `try_it`, with a still picture for where no kernel moves it.
 
+Such places are GitHub, and a fresh clone, which Jupyter does not trust.
+"""
+
+import warnings
 from io import BytesIO
 
 from .plotting import STYLE, set_axes
@@ -7,24 +11,50 @@ from .plotting import STYLE, set_axes
 INK, ACCENT = "#444444", "#0072B2"
 
 
-def show_with_still(box, panel):
-    """Display the widget and its picture as one output: where one cannot be shown, the other is."""
-    from IPython.display import display
+def box_class(w, panel):
+    """The class of a panel's widget, a box of the module `w`, which is ipywidgets."""
 
-    view = {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
-    data = {
-        "application/vnd.jupyter.widget-view+json": view,
-        "image/png": draw_still(panel),
-        "text/plain": repr(box),
-    }
-    display(data, raw=True)
+    class Box(w.VBox):
+        @property
+        def runs(self):
+            return list(panel.runs)
+
+        def __repr__(self):
+            return "Sliders for hidden size and learning rate: run this cell to use them."
+
+        def _ipython_display_(self, **kwargs):
+            """Show widget, picture and words as one output: where one does not show, another."""
+            from IPython.display import display
+
+            view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
+            data = {"application/vnd.jupyter.widget-view+json": view}
+            display(data | {"image/png": draw_still(panel), "text/plain": repr(self)}, raw=True)
+
+        def close(self):
+            panel.stop.set()
+            for child in self.children:
+                close(child)
+            super().close()
+
+    return Box
+
+
+def close(widget):
+    """Close a widget with all its parts: ipywidgets would keep each of them for ever."""
+    for child in getattr(widget, "children", ()):
+        close(child)
+    for part in (getattr(widget, "style", None), widget.layout):
+        if part is not None:
+            part.close()
+    widget.close()
 
 
 def draw_still(panel):
     """The panel at rest, as a PNG."""
     import matplotlib
 
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a label may be in letters that the font lacks
         return _draw(panel)
 
 
@@ -41,7 +71,9 @@ def _draw(panel):
     page.axis("off")
 
     def write(x, text, **look):
-        page.text(x, y, text, **{"va": "center", "color": INK, "fontsize": 9.5, **look})
+        page.text(
+            x, y, text, parse_math=False, **{"va": "center", "color": INK, "fontsize": 9.5, **look}
+        )
 
     y = height - 0.25
     for name, place, value in zip(("Hidden size", "Learning rate"), places, values):
@@ -66,6 +98,7 @@ def _draw(panel):
         scales = "linear", panel.measure["yscale"]
         beside = figure.add_axes([0.6, bottom, 0.38, tall])
         set_axes(beside, *names, None, None, *scales, None)
+        beside.tick_params(labelleft=False, labelbottom=False)  # nobody knows yet how far
     frame.axhline(guess, color=INK, linestyle=":")
     frame.annotate(
         f"uniform guess: {guess}", (1, guess), (-2, 4), xycoords=("axes fraction", "data"),

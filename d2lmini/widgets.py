@@ -45,7 +45,8 @@ def try_it(
 
     Every run begins as after `torch.manual_seed(seed)`, with random numbers of its own: it gives
     the same curve each time, and `torch.manual_seed` in other cells keeps its meaning. Only what
-    takes no `generator`, such as dropout, draws from the one that all cells share.
+    takes no `generator`, such as dropout, draws from the one that all cells share. (So neither
+    `make_net` nor `measure` should call `torch.manual_seed`.)
 
     make_net: a function of the number of hidden units that builds a network, on `device`.
     num_hiddens, lr: where the sliders start. They reach from 8 to 512 units, and from a hundredth
@@ -54,7 +55,8 @@ def try_it(
     argument `name`. A menu can train all of its choices side by side, an epoch each in turn; the
     first menu starts so.
     measure: a second picture, drawn while it trains: {"function": a function of the network that
-    returns xs and ys, "xlabel": ..., "ylabel": ..., "yscale": "linear" or "log"}.
+    returns xs and ys, "xlabel": ..., "ylabel": ..., "yscale": "linear" or "log"}. The network is
+    in evaluation mode.
     optimizer: a function of (params, lr), such as `torch.optim.Adam`.
     The other arguments are those of `train_ch8`.
 
@@ -68,12 +70,13 @@ def try_it(
         raise ValueError("optimizer must be a function of (params, lr): every run has new params")
     check_count("num_hiddens", num_hiddens)
     check_count("num_epochs", num_epochs)
-    if not 0 < lr < math.inf:
-        raise ValueError(f"lr must be a number above 0, got {lr}")
+    if not 1e-9 <= lr <= 1e9:
+        raise ValueError(f"lr must be a number from 1e-9 to 1e9, got {lr}")
     for name, menu in (choices or {}).items():
-        if not isinstance(menu, dict) or not 0 < len(menu) <= len(COLOURS):
-            message = f"choices[{name!r}] must be a dictionary of 1 to {len(COLOURS)} choices"
-            raise ValueError(f"{message}, got {menu!r}")
+        labelled = isinstance(menu, dict) and all(isinstance(label, str) for label in menu)
+        if not labelled or not 0 < len(menu) <= len(COLOURS):
+            message = f"choices[{name!r}] must be {{label: value}}, with 1 to {len(COLOURS)} labels"
+            raise ValueError(f"{message} that are strings, got {menu!r}")
     try:
         import ipywidgets
     except ImportError as error:
@@ -98,18 +101,26 @@ def try_it(
             run.history = history
             if val_iter is not None and len(history.val) < len(history.epochs):
                 history.val.append(validate(run.net, stop))
-            at_the_end = history.epoch == num_epochs or history.diverged
-            if measure is not None and (at_the_end or time.monotonic() > next_look):
+            due = history.epoch == num_epochs or time.monotonic() > next_look
+            if measure is not None and due and not history.diverged:
                 began = time.monotonic()
-                with OwnRandom(0):
-                    run.measured = measure["function"](run.net)
+                run.measured = look_into(run.net)
                 next_look = time.monotonic() + 9 * (time.monotonic() - began)  # a tenth of the time
             yield
+
+    def look_into(net):
+        if isinstance(net, nn.Module):
+            net.eval()  # `fit` begins every epoch with net.train()
+        with OwnRandom(0):
+            xs, ys = ([float(value) for value in values] for values in measure["function"](net))
+        if len(xs) != len(ys) or not all(map(math.isfinite, xs)):
+            raise ValueError(f"measure must return as many ys as finite xs, got {xs} and {ys}")
+        return xs, ys
 
     def validate(net, stop):
         # As `evaluate_perplexity`, which would set the random generator of the other cells back.
         if isinstance(net, nn.Module):
-            net.eval()  # `fit` begins every epoch with net.train()
+            net.eval()
         batches = Batches(val_iter, OwnRandom(0), stop)
         unrelated = getattr(val_iter, "use_random_iter", False)
         with torch.no_grad():

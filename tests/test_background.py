@@ -11,7 +11,7 @@ from d2lmini import background
 @pytest.fixture(autouse=True)
 def nothing_left():
     yield
-    background.stop(wait=True)
+    background.stop(timeout=120)
     assert not [t for t in threading.enumerate() if t.name == "d2lmini"]
 
 
@@ -30,7 +30,7 @@ def test_a_job_ends_before_the_next_begins():
     log = []
     background.start(patient("one", log))
     background.start(patient("two", log))
-    background.stop(wait=True)
+    background.stop(timeout=120)
     assert log == ["one begins", "one ends", "two begins", "two ends"]
 
 
@@ -55,7 +55,7 @@ def test_start_does_not_wait_for_a_job_that_is_slow_to_stop():
     background.start(lambda stop: began.append(True))
     assert not began and not release.is_set()  # start has returned, the first job goes on
     release.set()
-    background.stop(wait=True)
+    background.stop(timeout=120)
     assert began == [True]
 
 
@@ -67,7 +67,7 @@ def test_a_job_that_raises_is_told_and_the_next_is_done(capsys):
 
     background.start(broken)
     background.start(lambda stop: done.append(True))
-    background.stop(wait=True)
+    background.stop(timeout=120)
     assert done == [True] and "the disk is gone" in capsys.readouterr().err
 
 
@@ -82,5 +82,5 @@ def test_only_one_thread_whoever_starts():
         caller.start()
     for caller in callers:
         caller.join()
-    background.stop(wait=True)
+    background.stop(timeout=120)
     assert len(names) == 20

@@ -332,7 +332,7 @@ def test_output_and_history(capsys):
     assert 0 < history.seconds[0] < history.seconds[-1]
     assert history.speed > 0
     assert out.endswith(history.samples[-1] + "\n" + out.splitlines()[-1] + "\n")
-    numbers = rf"4 epochs, perplexity {history.perplexity:.2f}, validation {history.val[-1]:.1f}"
+    numbers = rf"4 epochs, perplexity {history.perplexity:.2f}, validation {history.val[-1]:.4g}"
     assert re.fullmatch(rf"History\({numbers}, \d+ tokens/sec\)", repr(history))
 
 
