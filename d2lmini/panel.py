@@ -214,8 +214,7 @@ class Panel:
     def end(self, run):
         with self.lock:
             if run.state in ("finished", "diverged"):  # in place of an earlier one like it
-                same = [other for other in self.runs if other.key == run.key]
-                self.keep([other for other in self.runs if other is run or other not in same])
+                self.keep([o for o in self.runs if o.key != run.key or o.start >= run.start])
             self.paint()
 
     def watcher(self, run):

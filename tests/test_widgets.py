@@ -502,6 +502,33 @@ def test_a_cell_keeps_its_colour_and_earlier_races_their_order():
     assert "oldest were removed" in t.saved.value
 
 
+def test_a_run_that_ends_while_it_is_replaced_does_not_remove_its_successor():
+    at_the_end, replaced = threading.Event(), threading.Event()
+
+    class Held:
+        """The last epoch of the first run ends only after a new run was asked for."""
+
+        epochs = 0
+
+        def __iter__(self):
+            yield from TRAIN
+            self.epochs += 1
+            if self.epochs == 4:
+                at_the_end.set()
+                assert replaced.wait(timeout=120)
+
+    t = tried(train_iter=Held())
+    t.button.click()
+    assert at_the_end.wait(timeout=120)
+    background._jobs[0][1].is_set = lambda: False  # it does not notice that it was stopped
+    t.hidden.value = 8
+    t.hidden.value = 64
+    replaced.set()
+    t.finish()
+    assert [(run.settings, run.state) for run in t.box.runs][-1] == ("64 hidden, lr 1", "finished")
+    assert t.data("runs") == str(len(t.rows)) and t.data("state") == "finished"
+
+
 def test_nothing_is_left_of_the_runs_that_are_gone():
     import ipywidgets
 
