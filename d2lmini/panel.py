@@ -152,7 +152,9 @@ class Panel:
         with self.lock:
             for run in self.newest:  # the thread will notice it soon
                 run.state = "stopped" if run.state == "training" else run.state
+            # Where there is no room for all, what was stopped goes first, then what is oldest.
             telling = [run for run in self.runs if run.is_telling]
+            telling.sort(key=lambda run: (run.state != "stopped", run.start))
             kept = telling[max(0, len(telling) + len(runs) - len(COLOURS)) :]
             full = f"Only {len(COLOURS)} runs fit: the oldest were removed."
             self.message, self.saved.value = "", full if len(kept) < len(telling) else ""
@@ -162,7 +164,7 @@ class Panel:
                 run.start, run.slot, run.colour = self.starts, slot, self.colour(run, slot)
                 self.make_row(run)
             self.newest = runs
-            self.keep([*kept, *runs])
+            self.keep([*sorted(kept, key=lambda run: run.start), *runs])
             self.stop = background.start(lambda stop: self.work(runs, stop))
             self.paint()
 
@@ -219,7 +221,6 @@ class Panel:
 
     def watcher(self, run):
         """What training calls after every batch: a curve grows within an epoch, too."""
-
         num_seen = batches = 0
 
         def watch(perplexity, num_tokens):

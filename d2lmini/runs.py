@@ -54,7 +54,7 @@ class Run:
     @property
     def is_telling(self):
         """Whether it came far enough to be kept beside the next runs."""
-        long_enough = self.history.epoch >= self.num_epochs / 2
+        long_enough = self.history.epoch >= self.num_epochs / 10
         return self.state == "diverged" or (self.state != "failed" and long_enough)
 
     def points(self, over="epochs"):

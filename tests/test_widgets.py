@@ -649,6 +649,21 @@ def test_a_script_may_end_while_a_run_is_under_way():
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_an_interrupted_run_stays_for_comparison_until_room_is_wanted():
+    t = tried(num_epochs=200, num_hiddens=4)
+    t.button.click()
+    until(lambda: t.box.runs[0].history.epoch >= 20)
+    for size in (8, 16, 32, 64, 128, 256, 512):
+        t.hidden.value = size
+        until(lambda size=size: t.box.runs[-1].history.epoch >= 20)
+        if size == 8:
+            assert t.settings == ["8 hidden, lr 1", "4 hidden, lr 1"]
+            t.finish()
+    t.hidden.value = 4
+    assert t.settings[-1] == "8 hidden, lr 1"  # the only finished one; the oldest was 4
+    assert len(t.rows) == 8
+
+
 def test_a_finished_run_stays_until_its_successor_has_finished():
     go_on = threading.Event()
     go_on.set()
