@@ -21,8 +21,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from . import RNNModel, load_data_text, sgd, train_epoch_ch8
+from . import RNNModel, load_data_text, race, sgd, train_epoch_ch8
 from .download import BUNDLED
+from .tools import write_whole
 
 STORY = str(BUNDLED["time_machine"])  # always at hand, and the same everywhere
 PACKAGES = str(Path(__file__).resolve().parent.parent)
@@ -175,6 +176,7 @@ def main(arguments=None):
     """Measure, print, and write the figures to the file after `--json`: all of it or nothing."""
     parser = argparse.ArgumentParser(prog="python -m d2lmini.bench")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures to FILE too")
+    parser.add_argument("--picture", metavar="FILE", type=Path, help="draw the race into FILE")
     parser.add_argument("--quick", action="store_true", help="one rough round of everything")
     options = parser.parse_args(arguments)
     rounds, epochs, drags = (1, 3, 2) if options.quick else (9, 160, 20)
@@ -182,29 +184,58 @@ def main(arguments=None):
     result = {"torch": torch.__version__, "threads": ENVIRONMENT["OMP_NUM_THREADS"]}
     result |= {"processors": os.cpu_count(), "load_before": load()}
     result["import"], result["drawing"] = measure_import(rounds), measure_drawing(epochs)
-    code = "import json; from d2lmini import bench; print(json.dumps(bench.measure_epoch({}, {})))"
-    sizes = {f"RNN, {n} hidden": in_new_process(code.format(n, 3 * rounds)) for n in (64, 256)}
-    result |= {"epoch": sizes, "slider": measure_slider(drags), "load_after": load()}
+    code = "import json; from d2lmini import bench, race; print(json.dumps({}))"
+    result["epoch"] = {
+        f"RNN, {n} hidden": in_new_process(code.format(f"bench.measure_epoch({n}, {3 * rounds})"))
+        for n in (64, 256)
+    }
+    devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    result["race"] = {
+        device: in_new_process(code.format(f"race.run_all({2 * rounds}, {device!r})"))
+        for device in devices
+    }
+    result["quality"] = in_new_process(
+        code.format(f"race.time_to_quality({STORY!r}, 1.1, {options.quick})")
+    )
+    result |= {"slider": measure_slider(drags), "load_after": load()}
+    show(result)
+    if options.json:
+        write_whole(options.json, json.dumps(result, indent=2) + "\n")
+    if options.picture:
+        race.draw(result["race"]["cpu"]).figure.savefig(options.picture, dpi=200)
 
+
+def show(result):
+    """Print the figures as tables."""
     print("torch {torch}, threads: {threads} of {processors} processors, ".format(**result), end="")
     print("load {load_before} before and {load_after} after\n".format(**result))
     print("import d2lmini: {ratio:.3f} × import torch".format(**result["import"]))
     print("Animator: {share:.2%} of a {training_s:.0f} s training run".format(**result["drawing"]))
     print("one frame of it: {frame_ms:.1f} ms\n".format(**result["drawing"]))
     print("tokens/s in a training epoch    d2lmini       torch   ratio")
-    for name, (ours, plain, ratio) in ((name, row.values()) for name, row in sizes.items()):
+    for name, row in result["epoch"].items():
+        ours, plain, ratio = row.values()
         print(f"{name:<28}{ours:>11,.0f}{plain:>12,.0f}{ratio:>8.2f}")
+    for device, rows in result["race"].items():
+        print(f"\ntokens/s in a training step on {device}; by hand against literal and torch.nn")
+        print(f"{'':<32}" + "".join(f"{name:>11}" for name in next(iter(rows.values()))))
+        for name, row in rows.items():
+            ratios = [row["by hand"] / row[other] for other in ("literal", "torch.nn")]
+            speeds = "".join(f"{speed:>11,.0f}" for speed in row.values())
+            print(f"{name:<32}{speeds}{ratios[0]:>8.2f}{ratios[1]:>6.2f}")
+    print("\nseconds (epochs) to training perplexity 1.1")
+    for name, recipes in result["quality"].items():
+        for recipe, row in recipes.items():
+            reached = (
+                "not in {epochs} epochs" if row["epoch"] is None else "{seconds:.1f} ({epoch})"
+            )
+            print(f"{name:<6}{recipe:<8}{reached.format(**row):>22}")
     print("\nms from a slider's release to the first point, in JupyterLab    median     slowest")
     if result["slider"] is None:
         print("not measured: it needs JupyterLab, playwright and Chromium")
-    for name, (median, slowest, times) in (
-        (name, row.values()) for name, row in (result["slider"] or {}).items()
-    ):
-        print(f"{name + ' from scratch':<52}{median:>18.0f}{slowest:>12.0f}  of {times}")
-    if options.json:
-        draft = options.json.with_name(options.json.name + ".part")
-        draft.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-        os.replace(draft, options.json)
+    for name, row in (result["slider"] or {}).items():
+        label = name + " from scratch"
+        print(f"{label:<52}{row['median_ms']:>18.0f}{row['slowest_ms']:>12.0f}  of {row['rounds']}")
 
 
 if __name__ == "__main__":

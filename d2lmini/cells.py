@@ -95,7 +95,10 @@ def unroll(cell, inputs, state, params):
     return torch.stack(outputs), state
 
 
-def stack(cell, inputs, state, params, bidirectional=False):
+unroll.reads_tokens = False
+
+
+def stack(cell, inputs, state, params, bidirectional=False, unroll=unroll):
     """Layers of a cell, each reading the outputs of the one below, in one direction or two.
 
     params: a list of parameters for each layer; with two directions, for each layer's forward
@@ -118,7 +121,7 @@ def stack(cell, inputs, state, params, bidirectional=False):
     return inputs, tuple(torch.stack(part) for part in zip(*last_states))
 
 
-def network(cell, num_layers=1, bidirectional=False, bias=True):
+def network(cell, num_layers=1, bidirectional=False, bias=True, unroll=unroll):
     """The three functions that make a language model of a cell, for `RNNModelScratch`:
 
         d2l.RNNModelScratch(28, 256, device, *cells.network(cells.lstm, num_layers=2))
@@ -155,12 +158,13 @@ def network(cell, num_layers=1, bidirectional=False, bias=True):
         layers = [params[k : k + per_cell] for k in range(0, len(params), per_cell)]
         if not bias:
             layers = [_with_zero_biases(cell, weights) for weights in layers]
-        outputs, state = stack(cell, inputs, state, layers, bidirectional)
-        return outputs.flatten(0, 1) @ W_hq + b_q, state
+        outputs, state = stack(cell, inputs, state, layers, bidirectional, unroll)
+        return torch.addmm(b_q, outputs.flatten(0, 1), W_hq), state
 
+    forward.reads_tokens = unroll.reads_tokens
     return get_params, init_state, forward
 
 
 def _with_zero_biases(cell, weights):
-    weights = iter(weights)
-    return [next(weights) if name[0] == "W" else 0.0 for name in names(cell)]
+    zeros, weights = torch.zeros_like(weights[-1][0]), iter(weights)
+    return [next(weights) if name[0] == "W" else zeros for name in names(cell)]

@@ -28,8 +28,9 @@ def random_batches(corpus, num_batches, batch_size, num_steps, offsets):
     offset = int(torch.randint(offsets, ()))
     num_subseqs = (len(corpus) - 1 - offset) // num_steps
     starts = offset + num_steps * torch.randperm(num_subseqs)[: num_batches * batch_size]
+    starts, steps = starts.to(corpus.device), torch.arange(num_steps, device=corpus.device)
     for chunk in starts.view(num_batches, batch_size, 1):
-        positions = chunk + torch.arange(num_steps)  # (batch_size, num_steps)
+        positions = chunk + steps  # (batch_size, num_steps)
         yield corpus[positions], corpus[positions + 1]
 
 
@@ -81,6 +82,11 @@ class TextLoader:
 
     def __len__(self):
         return self.num_batches
+
+    def to(self, device):
+        """Keep the corpus on `device` from now on, so that no batch has to be sent there."""
+        self.corpus = self.corpus.to(device)
+        return self
 
 
 class SeqDataLoader(TextLoader):

@@ -26,7 +26,9 @@ class RNNModelScratch:
     def __call__(self, X, state=None):
         if state is None:
             state = self.begin_state(X.shape[0], X.device)
-        X = F.one_hot(X.T.long(), self.vocab_size).to(self.params[0].dtype)
+        X = X.T.long()
+        if not getattr(self.forward_fn, "reads_tokens", False):
+            X = F.one_hot(X, self.vocab_size).to(self.params[0].dtype)
         return self.forward_fn(X, state, self.params)
 
     def begin_state(self, batch_size=1, device=None):
@@ -60,7 +62,10 @@ class RNNModel(nn.Module):
         self.linear = nn.Linear(self.num_hiddens * self.num_directions, vocab_size)
 
     def forward(self, inputs, state=None):
-        X = F.one_hot(inputs.T.long(), self.vocab_size).to(self.linear.weight.dtype)
+        X = inputs.T.long()
+        if not getattr(self.rnn, "reads_tokens", False):  # rows of the identity: one-hot vectors
+            weight = self.linear.weight
+            X = torch.eye(self.vocab_size, dtype=weight.dtype, device=weight.device)[X]
         H, state = self.rnn(X, state)  # (num_steps, batch_size, directions * hiddens)
         return self.linear(H.reshape(-1, H.shape[-1])), state
 

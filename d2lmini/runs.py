@@ -3,12 +3,11 @@
 import csv
 import io
 import math
-import os
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from .history import History
+from .tools import write_whole
 
 
 @dataclass(eq=False)
@@ -20,7 +19,7 @@ class Run:
     num_epochs: int
     choices: dict = field(default_factory=dict)  # {name: label of what was chosen}
     unusual: list = field(default_factory=list)  # those of the labels that name the run
-    start: int = 0  # the how-manieth of its panel
+    start: int = 0  # which press of Train, or move of a slider, began it
     slot: int = 0
     colour: int = 0
     history: History = None
@@ -162,7 +161,4 @@ def save_table(runs, path):
     writer = csv.DictWriter(text, list(rows[0]))
     writer.writeheader()
     writer.writerows(rows)
-    path = Path(path)
-    draft = path.with_name(path.name + ".part")
-    draft.write_text(text.getvalue(), encoding="utf-8", newline="")
-    os.replace(draft, path)
+    write_whole(path, text.getvalue())

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from .history import History
+from .loaders import TextLoader
 from .models import first_state
 from .plotting import Animator, in_notebook
 from .predict import known_tokens, predict_ch8
@@ -70,11 +71,12 @@ def evaluate_perplexity(net, data_iter, device=None):
             net.train()
 
 
-@one_thread()
 def run_epoch(net, data_iter, loss, device, use_random_iter, update=None, watch=None):
     """One pass over the batches, with `update(mean_loss)` on each: (perplexity, tokens)."""
     state, previous, num_tokens = None, None, 0
     total = num_targets = 0.0  # become tensors: no wait for a GPU
+    if isinstance(data_iter, TextLoader):
+        data_iter.to(device)
     for X, Y in data_iter:
         X, Y = X.to(device), Y.to(device)
         if state is None or use_random_iter or X.shape[0] != previous:
@@ -160,9 +162,10 @@ def fit(
             for group in getattr(updater, "param_groups", []):
                 group["lr"] = rate["lr"]
         timer = Timer()
-        perplexity, speed = train_epoch_ch8(
-            net, train_iter, loss, updater, device, use_random_iter, watch=watch
-        )
+        with one_thread():
+            perplexity, speed = train_epoch_ch8(
+                net, train_iter, loss, updater, device, use_random_iter, watch=watch
+            )
         seconds += timer.stop()
         num_tokens += speed * timer.times[-1]
         history.epoch, history.perplexity = epoch, perplexity
@@ -176,7 +179,8 @@ def fit(
             if prefixes:
                 history.samples.append(predict_ch8(prefixes[0], 50, net, vocab, device))
             if val_iter is not None:
-                history.val.append(evaluate_perplexity(net, val_iter, device))
+                with one_thread():
+                    history.val.append(evaluate_perplexity(net, val_iter, device))
         yield history
         if history.diverged:
             return

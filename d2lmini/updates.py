@@ -1,7 +1,5 @@
 """One step of training: gradient descent, and the clipping that goes before it."""
 
-import math
-
 import torch
 from torch import nn
 
@@ -18,24 +16,22 @@ def sgd(params, lr, batch_size):
 def grad_clipping(net, theta, device=None):
     """Scale all gradients together so that their joint L2 norm is at most `theta`.
 
-    g <- min(1, theta / ||g||) g (Pascanu et al. 2013, algorithm 1). Returns the norm before.
-    A norm that is NaN or infinite has no direction left: the gradients are set to zero, so that
-    one broken batch does not wipe out the weights.
+    g <- min(1, theta / ||g||) g (Pascanu et al. 2013, algorithm 1). Returns the norm before,
+    as a tensor. A norm that is NaN or infinite has no direction left: the gradients are set to
+    zero, so that one broken batch does not wipe out the weights.
 
     net: an `nn.Module`, a model with `params`, or the parameters themselves.
     device: not used; the older edition passes it.
     """
     grads = [param.grad for param in parameters(net) if param.grad is not None]
     if not grads:
-        return 0.0
+        return torch.zeros(())
     norms = [g.norm().to(torch.promote_types(g.dtype, torch.float32)) for g in grads]
-    norm = float(torch.linalg.vector_norm(torch.stack(norms)))
-    if not math.isfinite(norm):
-        for grad in grads:
-            grad.zero_()
-    elif norm > theta:
-        for grad in grads:
-            grad.mul_(theta / norm)
+    norm = torch.linalg.vector_norm(torch.stack(norms))
+    # No `if` on a number that a GPU has yet to compute: it would have to be waited for.
+    scale = (theta / norm).clamp(max=1).nan_to_num(0.0)
+    for grad in grads:
+        grad.mul_(scale.to(grad.dtype)).nan_to_num_(0.0, 0.0, 0.0)  # 0 * NaN is NaN
     return norm
 
 

@@ -57,12 +57,34 @@ def compare_gradients(scratch, concise):
     return {name: (ours.grad, view(its.grad)) for name, ours, its, _, view in matches}
 
 
+def torch_params(layer):
+    """The parameters of an `nn.RNN`, `nn.GRU` or `nn.LSTM` as those of its cell, for `cells.stack`.
+
+    A list for each layer and direction, in the order of `cells.names`, made of views of the
+    layer's own tensors, so that gradients arrive there; two biases are added where we have one.
+    """
+    ours, its = _orders(layer)
+    params = []
+    for W_x, W_h, *biases in layer.all_weights:
+        b, b_hh = biases or [W_x.new_zeros(W_x.shape[0])] * 2
+        parts = {}
+        for letter in ours:
+            view = _gate(its.index(letter), layer.hidden_size)
+            alone = isinstance(layer, nn.GRU) and letter == "h"
+            parts["W_x" + letter], parts["W_h" + letter] = view(W_x), view(W_h)
+            parts["b_" + letter] = view(b) if alone else view(b) + view(b_hh)
+            if alone:
+                parts["b_hh"] = view(b_hh)
+        params.append(list(parts.values()))
+    return params
+
+
 def _match(scratch, concise):
     """For each of our parameters: name, tensor, torch.nn's tensor, its second bias or None, and
     the view that shows the same numbers in torch.nn's as ours."""
     params = getattr(scratch, "params", scratch)
     layer, linear = getattr(concise, "rnn", concise), getattr(concise, "linear", None)
-    if isinstance(params, nn.Module) or type(layer) not in ORDERS or layer.proj_size:
+    if isinstance(params, nn.Module) or not isinstance(layer, tuple(ORDERS)) or layer.proj_size:
         kinds = [type(network).__name__ for network in (scratch, layer)]
         raise ValueError(
             "one network must be from scratch, the other an RNNModel or an nn.RNN, nn.GRU or "
@@ -70,7 +92,7 @@ def _match(scratch, concise):
         )
     ends = ["", "_reverse"] if layer.bidirectional else [""]
     cells = [f"_l{k}{end}" for k in range(layer.num_layers) for end in ends]
-    ours, its = ORDERS[type(layer)]
+    ours, its = _orders(layer)
     size = layer.hidden_size
     plain = len(cells) * len(ours) * (3 if layer.bias else 2) + (2 if linear is not None else 0)
     has_b_hh = isinstance(layer, nn.GRU) and layer.bias and len(params) == plain + len(cells)
@@ -105,6 +127,10 @@ def _match(scratch, concise):
                 f"{name} must have the shape {tuple(view(tensor).shape)}, got {tuple(param.shape)}"
             )
     return [(name, param, *rest) for param, (name, *rest) in zip(params, places)]
+
+
+def _orders(layer):
+    return next(orders for kind, orders in ORDERS.items() if isinstance(layer, kind))
 
 
 def _gate(number, size):

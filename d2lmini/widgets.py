@@ -99,6 +99,8 @@ def try_it(
             optimizer=optimizer, schedule=schedule, prefixes=prefixes, watch=watch,
         ):  # fmt: skip
             run.history = history
+            if isinstance(run.net, nn.Module):
+                run.net.eval()  # to look at it; `fit` begins every epoch with net.train()
             if val_iter is not None and len(history.val) < len(history.epochs):
                 history.val.append(validate(run.net, stop))
             due = history.epoch == num_epochs or time.monotonic() > next_look
@@ -109,8 +111,6 @@ def try_it(
             yield
 
     def look_into(net):
-        if isinstance(net, nn.Module):
-            net.eval()  # `fit` begins every epoch with net.train()
         with OwnRandom(0):
             xs, ys = ([float(value) for value in values] for values in measure["function"](net))
         if len(xs) != len(ys) or not all(map(math.isfinite, xs)):
@@ -119,8 +119,6 @@ def try_it(
 
     def validate(net, stop):
         # As `evaluate_perplexity`, which would set the random generator of the other cells back.
-        if isinstance(net, nn.Module):
-            net.eval()
         batches = Batches(val_iter, OwnRandom(0), stop)
         unrelated = getattr(val_iter, "use_random_iter", False)
         with torch.no_grad():

@@ -38,6 +38,21 @@ def test_drawing_is_a_part_of_the_training_run(quick):
     assert 0 < drawing["frame_ms"] <= 1000 * drawing["training_s"]
 
 
+def test_every_stage_of_every_cell_runs_in_the_race(quick):
+    cells = {"RNN", "GRU", "GRU, reset after", "LSTM"}
+    more = {"LSTM, 2 layers", "LSTM, 2 layers, both directions"}
+    for rows in quick["race"].values():
+        assert set(rows) == cells | more
+        for row in rows.values():
+            assert list(row) == ["literal", "readable", "by hand", "torch.nn"]
+            assert min(row.values()) > 0
+
+
+def test_what_was_not_reached_has_no_time(quick):
+    for row in (row for rows in quick["quality"].values() for row in rows.values()):
+        assert row == {"seconds": None, "epoch": None, "epochs": 2}  # two epochs are too few
+
+
 def test_the_machine_is_named_beside_the_figures(quick):
     assert int(quick["threads"]) >= 1 and quick["processors"] >= 1
     assert {"torch", "load_before", "load_after"} <= set(quick)

@@ -46,7 +46,8 @@ def test_the_choice_of_a_device(monkeypatch, gpus):
     assert d2l.try_all_gpus() == (present or [cpu])
 
 
-def test_one_thread_puts_the_number_back():
+def test_one_thread_puts_the_number_back(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(2)
@@ -56,3 +57,29 @@ def test_one_thread_puts_the_number_back():
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_one_thread_leaves_the_number_to_who_has_said_one(monkeypatch):
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        monkeypatch.setenv("OMP_NUM_THREADS", "2")
+        with tools.one_thread():
+            assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_write_whole_leaves_the_old_file_when_it_fails(tmp_path, monkeypatch):
+    path = tmp_path / "table.csv"
+    tools.write_whole(path, "naïve\r\n")
+    assert path.read_bytes() == "naïve\r\n".encode()
+
+    def full(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(tools.os, "replace", full)
+    with pytest.raises(OSError, match="disk full"):
+        tools.write_whole(path, "new")
+    assert [p.name for p in tmp_path.iterdir()] == ["table.csv"]
+    assert path.read_bytes() == "naïve\r\n".encode()

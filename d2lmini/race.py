@@ -1,0 +1,143 @@
+"""Which way of computing the same network trains fastest? The race of lesson 11 and the benchmark.
+
+The runners take turns, one training step each, so that a busy moment hits all of them, and the
+median step counts. Ratios carry over to another machine; tokens per second do not.
+"""
+
+import statistics
+
+import torch
+from torch import nn
+
+from . import by_hand, cells, readable
+from .loaders import load_data_text
+from .models import RNNModel, RNNModelScratch
+from .plotting import set_figsize
+from .tools import Timer
+from .training import fit
+from .updates import grad_clipping, parameters, sgd
+
+STAGES = {"literal": cells.unroll, "readable": readable.unroll, "by hand": by_hand.unroll}
+LAYERS = {
+    cells.rnn: nn.RNN,
+    cells.gru: nn.GRU,  # the other form, the only one that torch.nn has
+    cells.gru_reset_after: nn.GRU,
+    cells.lstm: nn.LSTM,
+}
+
+CELLS = {
+    "RNN": cells.rnn,
+    "GRU": cells.gru,
+    "GRU, reset after": cells.gru_reset_after,
+    "LSTM": cells.lstm,
+}
+
+
+def runners(cell, vocab_size=28, num_hiddens=256, num_layers=1, bidirectional=False, device="cpu"):
+    """The same model at every stage, and around the layer of `torch.nn`: {name: network}."""
+    nets = {}
+    for name, unroll in STAGES.items():
+        functions = cells.network(cell, num_layers, bidirectional, unroll=unroll)
+        nets[name] = RNNModelScratch(vocab_size, num_hiddens, device, *functions)
+    layer = LAYERS[cell](vocab_size, num_hiddens, num_layers, bidirectional=bidirectional)
+    return nets | {"torch.nn": RNNModel(layer, vocab_size).to(device)}
+
+
+def tokens_per_second(nets, X, Y, rounds=20):
+    """The training speed of several networks on one batch, {name: tokens per second}.
+
+    A step is all of it: forward, loss, backward, clipping, an update by gradient descent.
+    """
+    times = {name: [] for name in nets}
+    for _ in range(rounds + 2):  # the first two turns do not count
+        for name, net in nets.items():
+            times[name].append(_step(net, X, Y))
+    return {name: Y.numel() / statistics.median(times[name][2:]) for name in nets}
+
+
+def _step(net, X, Y):
+    timer = Timer()
+    logits, _ = net(X, net.begin_state(batch_size=len(X), device=X.device))
+    nn.functional.cross_entropy(logits, Y.T.reshape(-1)).backward()
+    grad_clipping(net, 1)
+    sgd(parameters(net), 0.1, 1)
+    if X.device.type == "cuda":  # it has only been told what to do
+        torch.cuda.synchronize(X.device)
+    return timer.stop()
+
+
+def seconds_to(goal, net, train_iter, vocab, lr, num_epochs, **recipe):
+    """Seconds of training, and the epoch, in which the training perplexity first is at `goal`;
+    (None, None) where it never is.
+
+    recipe: `optimizer` and `schedule`, as those of `train_ch8`.
+    """
+    timer = Timer()
+    for history in fit(net, train_iter, vocab, lr, num_epochs, prefixes=[], **recipe):
+        if history.perplexity <= goal:
+            return timer.stop(), history.epoch
+    return None, None
+
+
+def run_all(rounds, device="cpu"):
+    """Training speed of every cell at every stage, beside the literal equations and torch.nn.
+
+    {name: {stage: tokens per second}}: batches of 32 texts of 35 letters, 256 hidden units.
+    """
+    torch.manual_seed(0)
+    X, Y = torch.randint(28, (2, 32, 35), device=device)
+    races = {name: (cell, 1, False) for name, cell in CELLS.items()}
+    races["LSTM, 2 layers"] = cells.lstm, 2, False
+    races["LSTM, 2 layers, both directions"] = cells.lstm, 2, True
+    taken = {}
+    for name, (cell, num_layers, bidirectional) in races.items():
+        nets = runners(cell, 28, 256, num_layers, bidirectional, device)
+        taken[name] = tokens_per_second(nets, X, Y, rounds)
+    return taken
+
+
+def time_to_quality(path, goal, quick=False):
+    """Seconds and epochs to a training perplexity, with D2L's recipe and with the course's.
+
+    Both train the same cell, from scratch for D2L's recipe and by hand for the course's, on the
+    first 10,000 letters of a text. D2L's recipe was made to be simple, and the course's was tuned.
+    """
+    train_iter, vocab = load_data_text(path, 32, 35)
+    adam = {"optimizer": torch.optim.Adam, "schedule": lambda done: 1 - done}
+    taken = {}
+    for name, lr, num_epochs in (("GRU", 0.01, 60), ("LSTM", 0.01, 80)):
+        recipes = {
+            "D2L": (cells.unroll, 1, 500, {}),
+            "course": (by_hand.unroll, lr, num_epochs, adam),
+        }
+        rows = {}
+        for recipe, (unroll, rate, epochs, options) in recipes.items():
+            torch.manual_seed(0)
+            functions = cells.network(CELLS[name], unroll=unroll)
+            net = RNNModelScratch(len(vocab), 256, "cpu", *functions)
+            epochs = 2 if quick else epochs
+            seconds, epoch = seconds_to(goal, net, train_iter, vocab, rate, epochs, **options)
+            rows[recipe] = {"seconds": seconds, "epoch": epoch, "epochs": epochs}
+        taken[name] = rows
+    return taken
+
+
+def draw(speeds):
+    """A bar chart of {cell: {stage: tokens per second}}: how many times as fast as the literal."""
+    import matplotlib.pyplot as plt
+
+    stages = list(next(iter(speeds.values())))
+    height = 0.8 / len(stages)
+    set_figsize((7.2, 0.9 + 0.6 * len(speeds)))
+    _, axes = plt.subplots(layout="constrained")
+    for k, stage in enumerate(stages):
+        ratios = [row[stage] / row[stages[0]] for row in speeds.values()]
+        places = [place + k * height for place in range(len(speeds))]
+        bars = axes.barh(places, ratios, 0.9 * height, label=stage)
+        axes.bar_label(bars, [f"{ratio:.2f}" for ratio in ratios], padding=3, fontsize=8)
+    axes.set_yticks([place + 1.5 * height for place in range(len(speeds))], list(speeds))
+    axes.invert_yaxis()
+    axes.set_xlabel(f"training speed ({stages[0]} = 1)")
+    axes.grid(axis="y", visible=False)
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return axes

@@ -1,0 +1,140 @@
+r"""The same cells, readable and fast: four changes to the order of the work, none to the result.
+
+1. A one-hot vector times a matrix is a row of the matrix. Tokens are looked up, not multiplied.
+2. No input waits for a state: all steps' inputs are projected at once, before the loop.
+3. The matrices of all gates stand side by side in one, so that a step is one product.
+4. The gradient of W_h is a sum over the steps of H_{t-1}ᵀ D_t. Put below one another, the steps
+   make two tall matrices, and the sum is one product of them (see `OneProduct`).
+
+    net = d2l.RNNModelScratch(28, 256, device, *cells.network(cells.gru, unroll=readable.unroll))
+
+The parameters are those of `d2lmini.cells`, one by one; they are put together anew in every pass,
+which costs little beside the passes themselves.
+"""
+
+import torch
+from torch.nn import functional as F
+
+from . import cells
+
+
+def unroll(cell, inputs, state, params):
+    """As `cells.unroll`: H after every step, (num_steps, batch_size, num_hiddens), and the state.
+
+    cell: `rnn`, `gru`, `gru_reset_after` or `lstm` of `d2lmini.cells`.
+    inputs: vectors, (num_steps, batch_size, num_inputs), or tokens, (num_steps, batch_size).
+    """
+    W_x, b, W_h = side_by_side(cell, params)
+    return LOOPS[cell](project(inputs, W_x, b), state, W_h)
+
+
+unroll.reads_tokens = True
+
+
+def side_by_side(cell, params):
+    """W_x, b and W_h with the columns of all gates side by side.
+
+    rnn: h. gru: r, z, h. gru_reset_after: z, r, m, h, where m = H W_hh + b_hh is the product that
+    R is multiplied with (so h has no columns in W_h, and m none in W_x). lstm: o, i, f, c.
+    """
+    if cell not in LOOPS:
+        raise ValueError(f"cell must be one of d2lmini.cells, got {cell}")
+    named = dict(zip(cells.names(cell), params, strict=True))
+    if cell is cells.gru_reset_after:
+        named["W_xm"], named["W_hm"] = torch.zeros_like(named["W_xh"]), named["W_hh"]
+        named["b_m"] = named["b_hh"]
+        columns = {"W_x": "zrmh", "b_": "zrmh", "W_h": "zrm"}
+    else:
+        letters = {cells.rnn: "h", cells.gru: "rzh", cells.lstm: "oifc"}[cell]
+        columns = {"W_x": letters, "b_": letters, "W_h": letters}
+    return [
+        torch.cat([named[kind + letter] for letter in columns[kind]], dim=-1)
+        for kind in ("W_x", "b_", "W_h")
+    ]
+
+
+def project(inputs, W_x, b):
+    """X_t W_x + b for all steps at once: (num_steps, batch_size, columns)."""
+    if inputs.dim() == 2:  # tokens: b rides along on every row of W_x
+        return F.embedding(inputs, W_x + b)
+    return torch.addmm(b, inputs.flatten(0, 1), W_x).unflatten(0, inputs.shape[:2])
+
+
+class OneProduct(torch.autograd.Function):
+    """Passes the projected inputs on, and gives W_h its gradient in one product on the way back.
+
+    What arrives here on the way back is D, the gradient at every step's sum X_t W_x + H W_h + b.
+    `read` is the list of what stood to the left of W_h, to be filled step by step by the loop,
+    which multiplies with `W_h.detach()`: autograd is not to collect that gradient a second time.
+    """
+
+    @staticmethod
+    def forward(ctx, projected, W_h, read):
+        ctx.read = read
+        return projected.view_as(projected)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, D):
+        return D, torch.cat(ctx.read).T @ D.flatten(0, 1), None
+
+
+def _rnn(projected, state, W_h):
+    (H,), fixed, read, outputs = state, W_h.detach(), [], []
+    for A in OneProduct.apply(projected, W_h, read):
+        read.append(H.detach())
+        H = torch.tanh(torch.addmm(A, H, fixed))
+        outputs.append(H)
+    return torch.stack(outputs), (H,)
+
+
+def _gru(projected, state, W_h):
+    (H,), read, read_reset, outputs = state, [], [], []
+    n = H.shape[1]
+    fixed, fixed_h = W_h.detach().split([2 * n, n], dim=1)
+    gates = OneProduct.apply(projected[..., : 2 * n], W_h[:, : 2 * n], read)
+    candidates = OneProduct.apply(projected[..., 2 * n :], W_h[:, 2 * n :], read_reset)
+    for A, A_h in zip(gates, candidates):
+        read.append(H.detach())
+        R, Z = torch.sigmoid(torch.addmm(A, H, fixed)).chunk(2, dim=1)
+        RH = R * H
+        read_reset.append(RH.detach())
+        H_tilde = torch.tanh(torch.addmm(A_h, RH, fixed_h))
+        H = torch.lerp(H_tilde, H, Z)  # H_tilde + Z * (H - H_tilde)
+        outputs.append(H)
+    return torch.stack(outputs), (H,)
+
+
+def _gru_reset_after(projected, state, W_h):
+    (H,), fixed, read, outputs = state, W_h.detach(), [], []
+    n = H.shape[1]
+    left = OneProduct.apply(projected[..., : 3 * n], W_h, read)
+    for A, A_h in zip(left, projected[..., 3 * n :]):
+        read.append(H.detach())
+        gates, M = torch.addmm(A, H, fixed).split([2 * n, n], dim=1)
+        Z, R = torch.sigmoid(gates).chunk(2, dim=1)
+        H_tilde = torch.tanh(torch.addcmul(A_h, R, M))
+        H = torch.lerp(H_tilde, H, Z)
+        outputs.append(H)
+    return torch.stack(outputs), (H,)
+
+
+def _lstm(projected, state, W_h):
+    (H, C), fixed, read, outputs = state, W_h.detach(), [], []
+    n = H.shape[1]
+    for A in OneProduct.apply(projected, W_h, read):
+        read.append(H.detach())
+        gates, C_tilde = torch.addmm(A, H, fixed).split([3 * n, n], dim=1)
+        O, I, F = torch.sigmoid(gates).chunk(3, dim=1)
+        C = torch.addcmul(F * C, I, torch.tanh(C_tilde))
+        H = O * torch.tanh(C)
+        outputs.append(H)
+    return torch.stack(outputs), (H, C)
+
+
+LOOPS = {
+    cells.rnn: _rnn,
+    cells.gru: _gru,
+    cells.gru_reset_after: _gru_reset_after,
+    cells.lstm: _lstm,
+}

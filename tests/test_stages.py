@@ -1,0 +1,163 @@
+"""The readable cells and those by hand, against the literal equations and torch.nn, in float64."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+import d2lmini as d2l
+from d2lmini import by_hand, cells, layers, readable
+
+STAGES = [readable.unroll, by_hand.unroll]
+CELLS = [cells.rnn, cells.gru, cells.gru_reset_after, cells.lstm]
+few = st.integers(1, 5)
+
+
+@pytest.fixture(autouse=True)
+def float64():
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def leaves(tensors):
+    return [tensor.detach().clone().requires_grad_() for tensor in tensors]
+
+
+def results(net, X, state):
+    """Logits, new state, and the gradients of a random sum of them: weights', then state's."""
+    state = leaves(state)
+    logits, new_state = net(X, tuple(state))
+    torch.manual_seed(1)
+    sum((part * torch.randn_like(part)).sum() for part in (logits, *new_state)).backward()
+    return [logits, *new_state, *(part.grad for part in [*net.params, *state])]
+
+
+def assert_same(actual, expected, atol=1e-12):
+    for ours, theirs in zip(actual, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("unroll", STAGES)
+@pytest.mark.parametrize("cell", CELLS)
+@settings(max_examples=25, deadline=None)
+@given(st.tuples(st.integers(2, 6), few, few, few), st.integers(1, 3), st.booleans(), st.booleans())
+def test_every_stage_is_the_literal_network(cell, unroll, shape, num_layers, bidirectional, bias):
+    vocab_size, num_hiddens, batch_size, num_steps = shape
+    torch.manual_seed(0)
+    sizes = vocab_size, num_hiddens, "cpu"
+    literal = d2l.RNNModelScratch(*sizes, *cells.network(cell, num_layers, bidirectional, bias))
+    fast = d2l.RNNModelScratch(
+        *sizes, *cells.network(cell, num_layers, bidirectional, bias, unroll=unroll)
+    )
+    fast.params = leaves(literal.params)
+    X = torch.randint(vocab_size, (batch_size, num_steps))
+    state = [torch.randn_like(part) for part in literal.begin_state(batch_size)]
+    assert_same(results(fast, X, state), results(literal, X, state))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("tokens", [False, True])
+def test_gradcheck(cell, tokens):
+    torch.manual_seed(0)
+    shapes = {"W_x": (4, 3), "W_h": (3, 3)}
+    params = leaves([torch.randn(shapes.get(name[:3], (3,))) for name in cells.names(cell)])
+    state = leaves([torch.randn(2, 3) for _ in range(2 if cell is cells.lstm else 1)])
+    inputs = torch.randint(4, (5, 2)) if tokens else torch.randn(5, 2, 4, requires_grad=True)
+
+    def run(inputs, *rest):
+        outputs, last = by_hand.unroll(cell, inputs, rest[: len(state)], rest[len(state) :])
+        return outputs, *last
+
+    assert torch.autograd.gradcheck(run, (inputs, *state, *params))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("num_layers", [1, 2])
+@pytest.mark.parametrize("name", ["RNN", "GRU", "LSTM"])
+def test_layers_are_those_of_torch_nn(name, num_layers, bidirectional, bias):
+    torch.manual_seed(0)
+    options = {"num_layers": num_layers, "bidirectional": bidirectional, "bias": bias}
+    theirs, ours = (getattr(module, name)(5, 4, **options) for module in (nn, layers))
+    ours.load_state_dict(theirs.state_dict())
+    vectors, tokens = torch.randn(6, 3, 5), torch.randint(5, (6, 3))
+    for inputs, its_inputs in ((vectors, vectors), (tokens, torch.eye(5)[tokens])):
+        found = []
+        for layer, x in ((ours, inputs), (theirs, its_inputs)):
+            layer.zero_grad()
+            outputs, state = layer(x)
+            parts = [outputs, *(state if name == "LSTM" else [state])]
+            torch.manual_seed(1)
+            sum((part * torch.randn_like(part)).sum() for part in parts).backward()
+            found.append(parts + [param.grad.clone() for param in layer.parameters()])
+        assert_same(*found)
+    net = d2l.RNNModel(ours, 5)
+    assert isinstance(net.begin_state(batch_size=2), tuple) == (name == "LSTM")
+    X = tokens.T
+    again, _ = net(X, net.begin_state(batch_size=3))
+    assert_same([net(X)[0]], [again], atol=0)
+
+
+def test_float32_is_as_near_to_float64_as_torch_nn_is():
+    # On a CPU the products of float32 take a path of their own.
+    torch.manual_seed(0)
+    exact = nn.LSTM(28, 64)
+    X = torch.randn(35, 8, 28)
+    expected = torch.autograd.grad(exact(X)[0].square().sum(), exact.weight_hh_l0)[0]
+    errors = []
+    for kind in (layers.LSTM, nn.LSTM):
+        layer = kind(28, 64).float()
+        layer.load_state_dict(exact.state_dict())
+        grad = torch.autograd.grad(layer(X.float())[0].square().sum(), layer.weight_hh_l0)[0]
+        errors.append((grad.double() - expected).abs().max() / expected.abs().max())
+    assert errors[0] < 1e-5 and errors[0] < 10 * errors[1]
+
+
+@pytest.mark.parametrize("columns", [slice(0, 8), slice(4, 12), slice(0, 12, 2)])
+def test_product_of_parts_of_matrices(columns):
+    torch.manual_seed(0)
+    left, right = torch.randn(3, 7), torch.randn(7, 12)[:, columns]
+    for a, b in ((left, right), (left[:, ::2], right[::2]), (right.T, left.T)):
+        assert_same([by_hand.product(a.float(), b.float()).double()], [a @ b], atol=1e-5)
+
+
+def test_a_second_backward_pass_and_none_at_all():
+    torch.manual_seed(0)
+    net = d2l.RNNModel(layers.GRU(5, 4), 5)
+    X = torch.randint(5, (2, 3))
+    loss = net(X)[0].square().sum()
+    loss.backward(retain_graph=True)
+    once = [param.grad.clone() for param in net.parameters()]
+    loss.backward()
+    assert_same([param.grad for param in net.parameters()], [2 * grad for grad in once])
+    with torch.no_grad():
+        assert net(X)[0].grad_fn is None
+    weights = list(net.rnn.parameters())
+    grads = torch.autograd.grad(net(X)[0].square().sum(), weights, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        sum(grad.sum() for grad in grads).backward()
+
+
+def test_a_trained_network_learns_the_same_at_every_stage():
+    losses = []
+    for unroll in (cells.unroll, *STAGES):
+        torch.manual_seed(0)
+        text = "the time traveller for so it will be convenient to speak of him " * 3
+        train_iter, vocab = d2l.load_data_text(text, 2, 8)
+        functions = cells.network(cells.lstm, unroll=unroll)
+        net = d2l.RNNModelScratch(len(vocab), 8, "cpu", *functions)
+        *_, history = d2l.fit(net, train_iter, vocab, 1, 5, "cpu", seed=0, prefixes=[])
+        losses.append(torch.tensor(history.train))
+    assert losses[0][-1] < losses[0][0]
+    assert_same(losses[1:], [losses[0]] * 2, atol=1e-10)
+
+
+def test_bad_arguments_are_named():
+    with pytest.raises(ValueError, match=r"cell must be one of d2lmini.cells, got"):
+        readable.unroll(nn.RNNCell, None, (), [])
+    with pytest.raises(ValueError, match=r"\(num_steps, batch_size\); got torch.int64 of shape"):
+        layers.GRU(5, 4)(torch.zeros(2, 3, 5, dtype=torch.long))
+    with pytest.raises(TypeError):
+        layers.RNN(5, 4, nonlinearity="relu")
