@@ -20,7 +20,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import embedding
 
 from . import cells
-from .readable import side_by_side
+from .readable import check_shapes, side_by_side
 
 # What autograd itself calls, each one pass over the numbers: the derivatives of σ and tanh in
 # terms of their result y.
@@ -29,8 +29,9 @@ d_tanh = torch.ops.aten.tanh_backward.grad_input  # grad_input = g (1 - y²)
 
 
 def unroll(cell, inputs, state, params):
-    """As `readable.unroll`. There is no second derivative."""
+    """As `readable.unroll`. The outputs must not be changed in place: torch refuses it."""
     W_x, b, W_h = side_by_side(cell, params)
+    check_shapes(inputs, state, W_x, W_h)
     outputs, *C = LAYERS[cell].apply(inputs, W_x, b, W_h, *state)
     return outputs, (outputs[-1], *C)
 
@@ -216,7 +217,7 @@ def product(left, right):
     `@` goes to MKL, which leaves half of an AMD processor's speed unused. torch has no public
     name for the other; this one is what its compiler calls.
     """
-    if ONEDNN and left.device.type == "cpu" and left.dtype == torch.float32:
+    if ONEDNN and left.device.type == "cpu" and left.dtype == torch.float32 and left.numel():
         if right.stride() not in ((right.shape[1], 1), (1, right.shape[0])):
             right = (
                 right.contiguous()

@@ -1,10 +1,12 @@
-"""`RNN`, `GRU` and `LSTM` that go wherever those of `torch.nn` go, with the backward pass by hand.
+"""`RNN`, `GRU` and `LSTM` as those of `torch.nn`, with the backward pass by hand.
 
     d2l.RNNModel(layers.GRU(len(vocab), 256, num_layers=2), len(vocab))
 
 They are `torch.nn`'s own layers, with their parameters, their names and their start, so that
 `load_state_dict` and `copy_weights` work between the two; only `forward` is another. They also
-read tokens, (num_steps, batch_size), and then need no one-hot vectors.
+read tokens, (num_steps, batch_size), and then need no one-hot vectors. They have no dropout, no
+`batch_first`, no projections, no packed sequences and no second derivative, and their outputs
+must not be changed in place.
 """
 
 from torch import nn
@@ -18,29 +20,38 @@ class _ByHand:
 
     reads_tokens = True
 
-    def __init__(self, input_size, hidden_size, num_layers=1, bias=True, bidirectional=False):
+    def __init__(
+        self, input_size, hidden_size, num_layers=1, bias=True, bidirectional=False, **where
+    ):
+        """where: `device` and `dtype` of the parameters."""
+        if not where.keys() <= {"device", "dtype"}:
+            raise TypeError(f"{type(self).__name__} has no {', '.join(where)}")
         super().__init__(
-            input_size, hidden_size, num_layers, bias=bias, bidirectional=bidirectional
+            input_size, hidden_size, num_layers, bias=bias, bidirectional=bidirectional, **where
         )
 
-    def forward(self, inputs, state=None):
+    def forward(self, input, hx=None):
         """The outputs of the top layer and the last state, as `torch.nn` gives them.
 
-        inputs: (num_steps, batch_size, input_size), or tokens, (num_steps, batch_size).
-        state: H, or (H, C) of an LSTM, each (layers * directions, batch_size, hidden_size).
+        input: (num_steps, batch_size, input_size), or tokens, (num_steps, batch_size).
+        hx: H, or (H, C) of an LSTM, each (layers * directions, batch_size, hidden_size).
         """
+        inputs, state = input, hx
         if inputs.dim() != (3 if inputs.is_floating_point() else 2):
             raise ValueError(
-                "inputs must be vectors, (num_steps, batch_size, input_size), or tokens, "
+                "input must be vectors, (num_steps, batch_size, input_size), or tokens, "
                 f"(num_steps, batch_size); got {inputs.dtype} of shape {tuple(inputs.shape)}"
             )
         parts = 2 if self.cell is cells.lstm else 1
+        count = self.num_layers * (2 if self.bidirectional else 1)
+        shape = (count, inputs.shape[1], self.hidden_size)
         if state is None:
-            directions = 2 if self.bidirectional else 1
-            shape = (self.num_layers * directions, inputs.shape[1], self.hidden_size)
             state = (self.weight_hh_l0.new_zeros(shape),) * parts
         elif parts == 1:
             state = (state,)
+        for part in state:
+            if part.shape != shape:
+                raise ValueError(f"hx must have the shape {shape}, got {tuple(part.shape)}")
         outputs, state = cells.stack(
             self.cell, inputs, state, torch_params(self), self.bidirectional, by_hand.unroll
         )

@@ -16,6 +16,7 @@ from .plotting import set_figsize
 from .tools import Timer
 from .training import fit
 from .updates import grad_clipping, parameters, sgd
+from .weights import copy_weights
 
 STAGES = {"literal": cells.unroll, "readable": readable.unroll, "by hand": by_hand.unroll}
 LAYERS = {
@@ -34,13 +35,20 @@ CELLS = {
 
 
 def runners(cell, vocab_size=28, num_hiddens=256, num_layers=1, bidirectional=False, device="cpu"):
-    """The same model at every stage, and around the layer of `torch.nn`: {name: network}."""
+    """The same model at every stage, and around the layer of `torch.nn`: {name: network}.
+
+    All have the same weights and compute the same, except `cells.gru`, which torch.nn has not.
+    """
     nets = {}
     for name, unroll in STAGES.items():
         functions = cells.network(cell, num_layers, bidirectional, unroll=unroll)
         nets[name] = RNNModelScratch(vocab_size, num_hiddens, device, *functions)
+        literal = nets["literal"].params
+        nets[name].params = [param.detach().clone().requires_grad_() for param in literal]
     layer = LAYERS[cell](vocab_size, num_hiddens, num_layers, bidirectional=bidirectional)
-    return nets | {"torch.nn": RNNModel(layer, vocab_size).to(device)}
+    nets["torch.nn"] = RNNModel(layer, vocab_size).to(device)
+    copy_weights(nets["literal"], nets["torch.nn"])
+    return nets
 
 
 def tokens_per_second(nets, X, Y, rounds=20):

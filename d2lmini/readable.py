@@ -23,9 +23,12 @@ def unroll(cell, inputs, state, params):
 
     cell: `rnn`, `gru`, `gru_reset_after` or `lstm` of `d2lmini.cells`.
     inputs: vectors, (num_steps, batch_size, num_inputs), or tokens, (num_steps, batch_size).
+
+    There is no second derivative. Raises ValueError where inputs, state and params do not fit.
     """
     W_x, b, W_h = side_by_side(cell, params)
-    return LOOPS[cell](project(inputs, W_x, b), state, W_h)
+    check_shapes(inputs, state, W_x, W_h)
+    return LOOPS[cell](project(inputs, W_x, b), [Once.apply(part) for part in state], W_h)
 
 
 unroll.reads_tokens = True
@@ -53,11 +56,37 @@ def side_by_side(cell, params):
     ]
 
 
+def check_shapes(inputs, state, W_x, W_h):
+    """ValueError where a state, or the inputs' width, is not that of the parameters."""
+    if inputs.dim() == 3 and inputs.shape[2] != len(W_x):
+        raise ValueError(f"inputs must have {len(W_x)} numbers a step, got {inputs.shape[2]}")
+    wanted = (inputs.shape[1], len(W_h))
+    for part in state:
+        if part.shape != wanted:
+            raise ValueError(
+                f"state must have the shape (batch_size, num_hiddens) = {wanted}, "
+                f"got {tuple(part.shape)}"
+            )
+
+
 def project(inputs, W_x, b):
     """X_t W_x + b for all steps at once: (num_steps, batch_size, columns)."""
     if inputs.dim() == 2:  # tokens: b rides along on every row of W_x
         return F.embedding(inputs, W_x + b)
     return torch.addmm(b, inputs.flatten(0, 1), W_x).unflatten(0, inputs.shape[:2])
+
+
+class Once(torch.autograd.Function):
+    """Passes a copy of the first state on, and refuses a second derivative by way of it."""
+
+    @staticmethod
+    def forward(ctx, first):
+        return first.clone()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad):
+        return grad
 
 
 class OneProduct(torch.autograd.Function):

@@ -159,5 +159,43 @@ def test_bad_arguments_are_named():
         readable.unroll(nn.RNNCell, None, (), [])
     with pytest.raises(ValueError, match=r"\(num_steps, batch_size\); got torch.int64 of shape"):
         layers.GRU(5, 4)(torch.zeros(2, 3, 5, dtype=torch.long))
-    with pytest.raises(TypeError):
+    with pytest.raises(ValueError, match=r"hx must have the shape \(1, 3, 4\), got \(1, 1, 4\)"):
+        layers.GRU(5, 4)(torch.zeros(2, 3, 5), torch.zeros(1, 1, 4))
+    with pytest.raises(TypeError, match="RNN has no nonlinearity"):
         layers.RNN(5, 4, nonlinearity="relu")
+    params = [torch.randn(5, 4), torch.randn(4, 4), torch.randn(4)]
+    for unroll in STAGES:
+        with pytest.raises(ValueError, match=r"num_hiddens\) = \(3, 4\), got \(1, 4\)"):
+            unroll(cells.rnn, torch.zeros(2, 3, 5), (torch.zeros(1, 4),), params)
+        with pytest.raises(ValueError, match="inputs must have 5 numbers a step, got 6"):
+            unroll(cells.rnn, torch.zeros(2, 3, 6), (torch.zeros(3, 4),), params)
+
+
+@pytest.mark.parametrize("unroll", STAGES)
+@pytest.mark.parametrize("cell", CELLS)
+def test_no_second_derivative_by_way_of_the_state(cell, unroll):
+    torch.manual_seed(0)
+    shapes = {"W_x": (4, 3), "W_h": (3, 3)}
+    params = leaves([torch.randn(shapes.get(name[:3], (3,))) for name in cells.names(cell)])
+    state = leaves([torch.randn(2, 3) for _ in range(2 if cell is cells.lstm else 1)])
+    outputs, _ = unroll(cell, torch.randn(5, 2, 4), state, params)
+    grads = torch.autograd.grad(outputs.square().sum(), state, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        sum(grad.square().sum() for grad in grads).backward()
+
+
+@pytest.mark.parametrize("unroll", STAGES)
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_state_that_is_changed_afterwards_does_not_change_the_gradient(cell, unroll):
+    torch.manual_seed(0)
+    shapes = {"W_x": (4, 3), "W_h": (3, 3)}
+    params = leaves([torch.randn(shapes.get(name[:3], (3,))) for name in cells.names(cell)])
+    inputs, first = torch.randn(5, 2, 4), torch.randn(2, 2, 3)
+    found = []
+    for change in (False, True):
+        state = [part.clone() for part in first[: 2 if cell is cells.lstm else 1]]
+        outputs, _ = unroll(cell, inputs, state, params)
+        if change:
+            state[0].zero_()
+        found.append(torch.autograd.grad(outputs.sum(), params))
+    assert_same(*found)
