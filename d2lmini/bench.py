@@ -70,8 +70,9 @@ def interleaved(measures, rounds):
 
 
 def in_new_process(code):
-    """What the code prints, as read from JSON."""
-    return json.loads(subprocess.check_output([sys.executable, "-c", code], env=ENVIRONMENT))
+    """The last line that the code prints, read as JSON; one before it may name the text."""
+    printed = subprocess.check_output([sys.executable, "-c", code], env=ENVIRONMENT, text=True)
+    return json.loads(printed.splitlines()[-1])
 
 
 def measure_import(rounds):
@@ -194,9 +195,7 @@ def main(arguments=None):
         device: in_new_process(code.format(f"race.run_all({2 * rounds}, {device!r})"))
         for device in devices
     }
-    result["quality"] = in_new_process(
-        code.format(f"race.time_to_quality({STORY!r}, 1.1, {options.quick})")
-    )
+    result["quality"] = in_new_process(code.format(f"race.time_to_quality(1.1, {options.quick})"))
     result |= {"slider": measure_slider(drags), "load_after": load()}
     show(result)
     if options.json:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from . import by_hand, cells, readable
-from .loaders import load_data_text
+from .loaders import load_data_time_machine
 from .models import RNNModel, RNNModelScratch
 from .plotting import set_figsize
 from .tools import Timer
@@ -104,13 +104,14 @@ def run_all(rounds, device="cpu"):
     return taken
 
 
-def time_to_quality(path, goal, quick=False):
+def time_to_quality(goal, quick=False):
     """Seconds and epochs to a training perplexity, with D2L's recipe and with the course's.
 
     Both train the same cell, from scratch for D2L's recipe and by hand for the course's, on the
-    first 10,000 letters of a text. D2L's recipe was made to be simple, and the course's was tuned.
+    first 10,000 letters of the course's text. D2L's recipe was made to be simple, and the
+    course's was tuned.
     """
-    train_iter, vocab = load_data_text(path, 32, 35)
+    train_iter, vocab = load_data_time_machine(32, 35)
     adam = {"optimizer": torch.optim.Adam, "schedule": lambda done: 1 - done}
     taken = {}
     for name, lr, num_epochs in (("GRU", 0.01, 60), ("LSTM", 0.01, 80)):
