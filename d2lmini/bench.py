@@ -21,9 +21,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from . import RNNModel, load_data_text, race, sgd, train_epoch_ch8
+from . import RNNModel, RNNModelScratch, by_hand, cells, load_data_text, race, sgd, train_epoch_ch8
 from .download import BUNDLED
-from .tools import write_whole
+from .tools import Timer, write_whole
 
 STORY = str(BUNDLED["time_machine"])  # always at hand, and the same everywhere
 PACKAGES = str(Path(__file__).resolve().parent.parent)
@@ -126,12 +126,34 @@ def measure_slider(rounds):
             notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
             notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
             nbformat.write(notebook, f"{folder}/{cell}.ipynb")
-            with open_notebook(f"{cell}.ipynb") as notebook:
-                notebook.run_all()
-                times = time_to_first_point(notebook, rounds)
+            with open_notebook(f"{cell}.ipynb") as page:
+                page.run_all()
+                times = time_to_first_point(page, rounds)
             row = {"median_ms": statistics.median(times), "slowest_ms": max(times)}
             taken[f"{name}, 64 hidden"] = row | {"rounds": len(times)}
     return taken
+
+
+def measure_loader(rounds):
+    """The share of a training step, GRU by hand, that its batch takes to come from the loader."""
+    train_iter, vocab = load_data_text(STORY, 32, 35)
+    functions = cells.network(cells.gru, unroll=by_hand.unroll)
+    net = RNNModelScratch(len(vocab), 256, "cpu", *functions)
+    updater, loss = lambda batch_size: sgd(net.params, 0.5, batch_size), nn.CrossEntropyLoss()
+
+    def timed(action):
+        timer = Timer()
+        action()
+        return timer.stop()
+
+    loading, training = interleaved(
+        [
+            lambda: timed(lambda: list(train_iter)),
+            lambda: timed(lambda: train_epoch_ch8(net, train_iter, loss, updater, "cpu", False)),
+        ],
+        rounds,
+    )
+    return {"epoch_s": training, "loader_s": loading, "share": loading / training}
 
 
 def measure_epoch(num_hiddens, rounds):
@@ -190,6 +212,7 @@ def main(arguments=None):
         f"RNN, {n} hidden": in_new_process(code.format(f"bench.measure_epoch({n}, {3 * rounds})"))
         for n in (64, 256)
     }
+    result["loader"] = in_new_process(code.format(f"bench.measure_loader({3 * rounds})"))
     devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
     result["race"] = {
         device: in_new_process(code.format(f"race.run_all({2 * rounds}, {device!r})"))
@@ -215,6 +238,7 @@ def show(result):
     for name, row in result["epoch"].items():
         ours, plain, ratio = row.values()
         print(f"{name:<28}{ours:>11,.0f}{plain:>12,.0f}{ratio:>8.2f}")
+    print("the loader: {share:.2%} of an epoch, GRU by hand".format(**result["loader"]))
     for device, rows in result["race"].items():
         print(f"\ntokens/s in a training step on {device}; by hand against literal and torch.nn")
         print(f"{'':<32}" + "".join(f"{name:>11}" for name in next(iter(rows.values()))))

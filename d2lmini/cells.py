@@ -159,7 +159,8 @@ def network(cell, num_layers=1, bidirectional=False, bias=True, unroll=unroll):
         if not bias:
             layers = [_with_zero_biases(cell, weights) for weights in layers]
         outputs, state = stack(cell, inputs, state, layers, bidirectional, unroll)
-        return torch.addmm(b_q, outputs.flatten(0, 1), W_hq), state
+        linear = getattr(unroll, "linear", torch.addmm)
+        return linear(b_q, outputs.flatten(0, 1), W_hq), state
 
     forward.reads_tokens = unroll.reads_tokens
     return get_params, init_state, forward

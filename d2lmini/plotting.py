@@ -4,12 +4,12 @@ matplotlib is imported by the first figure, not by `import d2lmini`.
 """
 
 import contextlib
-import os
 import sys
-import tempfile
 import time
 from io import BytesIO
 from pathlib import Path
+
+from .tools import write_whole
 
 FMTS = ("-", "m--", "g-.", "r:")  # every curve has a line style of its own, not only a colour
 
@@ -225,11 +225,9 @@ class Animator:
 
     def save(self, path):
         """Write the figure to a file; its ending says the format: .png, .svg, .pdf."""
-        path = Path(path)
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            draft = Path(folder) / path.name
-            self.fig.savefig(draft, dpi=200)
-            os.replace(draft, path)  # whole, or not at all
+        picture = BytesIO()
+        self.fig.savefig(picture, format=Path(path).suffix[1:], dpi=200)
+        write_whole(path, picture.getvalue())
 
     def __repr__(self):
         # The same from the first frame to the last: nbval compares the first with the last.

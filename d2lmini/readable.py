@@ -16,6 +16,7 @@ import torch
 from torch.nn import functional as F
 
 from . import cells
+from .kernels import Linear, multiplier, product
 
 
 def unroll(cell, inputs, state, params):
@@ -32,6 +33,7 @@ def unroll(cell, inputs, state, params):
 
 
 unroll.reads_tokens = True
+unroll.linear = Linear.apply
 
 
 def side_by_side(cell, params):
@@ -105,7 +107,30 @@ class OneProduct(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, D):
-        return D, torch.cat(ctx.read).T @ D.flatten(0, 1), None
+        return D, product(torch.cat(ctx.read).T, D.flatten(0, 1)), None
+
+
+class Times(torch.autograd.Function):
+    """H -> H W_h, where W_h gets no gradient from here but from `OneProduct`.
+
+    times and back: `multiplier`s of W_h and of its transpose.
+    """
+
+    @staticmethod
+    def forward(ctx, H, times, back):
+        ctx.back = back
+        return times(H)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, G):
+        return ctx.back(G), None, None
+
+
+def fixed(W_h, projected):
+    """The function H -> H W_h for the steps of `projected`, with no gradient for W_h."""
+    times, back = (multiplier(W, projected) for W in (W_h.detach(), W_h.detach().T))
+    return lambda H: Times.apply(H, times, back)
 
 
 def _rnn(projected, state, W_h):
@@ -120,27 +145,29 @@ def _rnn(projected, state, W_h):
 def _gru(projected, state, W_h):
     (H,), read, read_reset, outputs = state, [], [], []
     n = H.shape[1]
-    fixed, fixed_h = W_h.detach().split([2 * n, n], dim=1)
-    gates = OneProduct.apply(projected[..., : 2 * n], W_h[:, : 2 * n], read)
-    candidates = OneProduct.apply(projected[..., 2 * n :], W_h[:, 2 * n :], read_reset)
+    W_rz, W_hh = W_h.split([2 * n, n], dim=1)
+    times_W_rz, fixed_hh = fixed(W_rz, projected), W_hh.detach()
+    gates, candidates = projected.split([2 * n, n], dim=2)
+    gates = OneProduct.apply(gates, W_rz, read)
+    candidates = OneProduct.apply(candidates, W_hh, read_reset)
     for A, A_h in zip(gates, candidates):
         read.append(H.detach())
-        R, Z = torch.sigmoid(torch.addmm(A, H, fixed)).chunk(2, dim=1)
+        R, Z = torch.sigmoid(A + times_W_rz(H)).chunk(2, dim=1)
         RH = R * H
         read_reset.append(RH.detach())
-        H_tilde = torch.tanh(torch.addmm(A_h, RH, fixed_h))
+        H_tilde = torch.tanh(torch.addmm(A_h, RH, fixed_hh))
         H = torch.lerp(H_tilde, H, Z)  # H_tilde + Z * (H - H_tilde)
         outputs.append(H)
     return torch.stack(outputs), (H,)
 
 
 def _gru_reset_after(projected, state, W_h):
-    (H,), fixed, read, outputs = state, W_h.detach(), [], []
+    (H,), times_W_h, read, outputs = state, fixed(W_h, projected), [], []
     n = H.shape[1]
-    left = OneProduct.apply(projected[..., : 3 * n], W_h, read)
-    for A, A_h in zip(left, projected[..., 3 * n :]):
+    A_zrm, candidates = projected.split([3 * n, n], dim=2)
+    for A, A_h in zip(OneProduct.apply(A_zrm, W_h, read), candidates):
         read.append(H.detach())
-        gates, M = torch.addmm(A, H, fixed).split([2 * n, n], dim=1)
+        gates, M = (A + times_W_h(H)).split([2 * n, n], dim=1)
         Z, R = torch.sigmoid(gates).chunk(2, dim=1)
         H_tilde = torch.tanh(torch.addcmul(A_h, R, M))
         H = torch.lerp(H_tilde, H, Z)
@@ -149,11 +176,11 @@ def _gru_reset_after(projected, state, W_h):
 
 
 def _lstm(projected, state, W_h):
-    (H, C), fixed, read, outputs = state, W_h.detach(), [], []
+    (H, C), times_W_h, read, outputs = state, fixed(W_h, projected), [], []
     n = H.shape[1]
     for A in OneProduct.apply(projected, W_h, read):
         read.append(H.detach())
-        gates, C_tilde = torch.addmm(A, H, fixed).split([3 * n, n], dim=1)
+        gates, C_tilde = (A + times_W_h(H)).split([3 * n, n], dim=1)
         O, I, F = torch.sigmoid(gates).chunk(3, dim=1)
         C = torch.addcmul(F * C, I, torch.tanh(C_tilde))
         H = O * torch.tanh(C)

@@ -85,12 +85,12 @@ def check_count(name, value):
         raise ValueError(f"{name} must be an integer of 1 or more, got {value!r}")
 
 
-def write_whole(path, text):
-    """Write a text file all or nothing: a full disk or a stop leaves the old one as it was."""
+def write_whole(path, content):
+    """Write text or bytes all or nothing: a full disk or a stop leaves the old file as it was."""
     path = Path(path)
     draft = path.with_name(path.name + ".part")
     try:
-        draft.write_text(text, encoding="utf-8", newline="")
+        draft.write_bytes(content.encode() if isinstance(content, str) else content)
         os.replace(draft, path)
     finally:
         draft.unlink(missing_ok=True)

@@ -29,6 +29,8 @@ def grad_clipping(net, theta, device=None):
     norms = [g.norm().to(torch.promote_types(g.dtype, torch.float32)) for g in grads]
     norm = torch.linalg.vector_norm(torch.stack(norms))
     # No `if` on a number that a GPU has yet to compute: it would have to be waited for.
+    if norm.device.type == "cpu" and norm <= theta:
+        return norm
     scale = (theta / norm).clamp(max=1).nan_to_num(0.0)
     for grad in grads:
         grad.mul_(scale.to(grad.dtype)).nan_to_num_(0.0, 0.0, 0.0)  # 0 * NaN is NaN

@@ -38,6 +38,11 @@ def test_drawing_is_a_part_of_the_training_run(quick):
     assert 0 < drawing["frame_ms"] <= 1000 * drawing["training_s"]
 
 
+def test_the_loader_is_a_part_of_an_epoch(quick):
+    loader = quick["loader"]
+    assert loader["share"] == loader["loader_s"] / loader["epoch_s"] and 0 < loader["share"] < 1
+
+
 def test_every_stage_of_every_cell_runs_in_the_race(quick):
     cells = {"RNN", "GRU", "GRU, reset after", "LSTM"}
     more = {"LSTM, 2 layers", "LSTM, 2 layers, both directions"}

@@ -1,0 +1,104 @@
+"""What `readable` and `by_hand` need from a CPU, done faster than torch does it by itself.
+
+Products and tanh are the same numbers up to the rounding; `room` is memory that is used again.
+"""
+
+import threading
+
+import torch
+from torch.autograd import Function
+
+# torch has no public names for these: oneDNN's product, which its compiler calls, and the number
+# of those who hold a piece of memory. Where they are missing, everything works without.
+ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+USE_COUNT = getattr(torch._C, "_storage_Use_Count", None)
+
+
+def product(left, right):
+    """left @ right, if large by oneDNN, for float32 on a CPU: the library under `torch.nn.LSTM`.
+
+    `@` goes to MKL, which leaves half of an AMD processor's speed unused, and starts sooner.
+    """
+    if not goes_to_onednn(len(left), right):
+        return left @ right
+    return torch.ops.mkldnn._linear_pointwise(left, dense(right).T, None, "none", [], "")
+
+
+def multiplier(right, sequence):
+    """The function left -> left @ right, for every step of (num_steps, batch_size, ...)."""
+    uses, rows = sequence.shape[:2]
+    if not goes_to_onednn(rows, right):
+        return lambda left: left @ right
+    if right.numel() * uses < WORTH_IT:
+        weight = dense(right).T
+    else:
+        weight = torch.ops.mkldnn._reorder_linear_weight(right.T, rows)
+    linear = torch.ops.mkldnn._linear_pointwise.default
+    return lambda left: linear(left, weight, None, "none", [], "")
+
+
+LARGE = 2**19  # multiplications: from here on, oneDNN's later start is made up for
+WORTH_IT = 2**22  # from here on, laying a matrix out as oneDNN likes it is paid back
+
+
+def goes_to_onednn(rows, right):
+    """Whether oneDNN multiplies a matrix of so many rows with `right` sooner than `@` does."""
+    large = rows * right.numel() > LARGE
+    return large and ONEDNN and right.device.type == "cpu" and right.dtype == torch.float32
+
+
+def dense(matrix):
+    """A matrix that is only a part of another, copied: as it is, it would take a slow path."""
+    rows, columns = matrix.shape
+    return matrix if matrix.stride() in ((columns, 1), (1, rows)) else matrix.contiguous()
+
+
+def tanh(A, out):
+    """tanh a = 2σ(2a) - 1, in half of the time of torch's own. `out` may be A itself."""
+    torch.add(A, A, out=out).sigmoid_()
+    return torch.add(MINUS_ONE, out, alpha=2, out=out)
+
+
+MINUS_ONE = torch.tensor(-1.0)
+
+
+class Linear(Function):
+    """b + H W, as `torch.addmm`: the output layer."""
+
+    @staticmethod
+    def forward(ctx, b, H, W):
+        ctx.save_for_backward(H, W)
+        return product(H, W).add_(b)
+
+    @staticmethod
+    def backward(ctx, D):
+        H, W = ctx.saved_tensors
+        times = torch.mm if torch.is_grad_enabled() else product  # only @ has a second derivative
+        # Hᵀ D, turned: a matrix that is turned must be copied, and D is the smaller one.
+        return D.sum(0), times(D, W.T), times(D.T, H).T
+
+
+def room(like, shape):
+    """An uninitialised tensor of this shape, with the dtype and the device of `like`.
+
+    What was given out before is given out again once nothing else holds it: every training step
+    needs the same few buffers, and memory fresh from the system costs a page fault every four
+    kilobytes. The buffers of the last 16 shapes stay, at most 32 of each.
+    """
+    if like.device.type != "cpu" or USE_COUNT is None or torch.is_inference_mode_enabled():
+        return like.new_empty(shape)
+    with _lock:
+        buffers = _rooms.pop((shape, like.dtype), [])
+        _rooms[shape, like.dtype] = buffers  # the shape used last stands last
+        if len(_rooms) > 16:
+            del _rooms[next(iter(_rooms))]
+        for buffer in buffers:
+            if USE_COUNT(buffer.untyped_storage()._cdata) == 2:  # the buffer, and who asks
+                return buffer[:]
+        buffer = like.new_empty(shape)
+        if len(buffers) < 32:
+            buffers.append(buffer)
+        return buffer[:]
+
+
+_rooms, _lock = {}, threading.Lock()
