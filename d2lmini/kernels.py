@@ -26,19 +26,13 @@ def product(left, right):
 
 def multiplier(right, sequence):
     """The function left -> left @ right, for every step of (num_steps, batch_size, ...)."""
-    uses, rows = sequence.shape[:2]
-    if not goes_to_onednn(rows, right):
+    if not goes_to_onednn(sequence.shape[1], right):
         return lambda left: left @ right
-    if right.numel() * uses < WORTH_IT:
-        weight = dense(right).T
-    else:
-        weight = torch.ops.mkldnn._reorder_linear_weight(right.T, rows)
-    linear = torch.ops.mkldnn._linear_pointwise.default
+    linear, weight = torch.ops.mkldnn._linear_pointwise.default, dense(right).T
     return lambda left: linear(left, weight, None, "none", [], "")
 
 
 LARGE = 2**19  # multiplications: from here on, oneDNN's later start is made up for
-WORTH_IT = 2**22  # from here on, laying a matrix out as oneDNN likes it is paid back
 
 
 def goes_to_onednn(rows, right):

@@ -25,9 +25,7 @@ def test_products_of_parts_of_matrices(columns):
     left, right = torch.randn(3, 7).double(), torch.randn(7, 12).double()[:, columns]
     for a, b in ((left, right), (left[:, ::2], right[::2]), (right.T, left.T)):
         assert_near(kernels.product(a.float(), b.float()), a @ b)
-        for steps in (1, 2**22):  # as it is, and laid out anew
-            sequence = torch.empty(1).expand(steps, len(a), 1)
-            assert_near(kernels.multiplier(b.float(), sequence)(a.float()), a @ b)
+        assert_near(kernels.multiplier(b.float(), a.expand(5, *a.shape))(a.float()), a @ b)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
