@@ -8,6 +8,7 @@ imported by the first call that needs them.
 """
 
 from .download import DATA_HUB, DATA_URL, download
+from .epochs import evaluate_perplexity, train_epoch_ch8
 from .first_edition import (
     data_iter_consecutive,
     data_iter_random,
@@ -30,7 +31,7 @@ from .plotting import Animator, plot, set_axes, set_figsize, use_svg_display
 from .predict import predict_ch8, sample_index
 from .text import Vocab, count_corpus, load_corpus_time_machine, read_time_machine, tokenize
 from .tools import Accumulator, Timer, try_all_gpus, try_gpu
-from .training import evaluate_perplexity, fit, train_ch8, train_epoch_ch8
+from .training import fit, train_ch8
 from .updates import grad_clipping, sgd
 from .weights import compare_gradients, copy_weights
 from .widgets import try_it

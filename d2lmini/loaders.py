@@ -6,6 +6,7 @@ random offset: (len(corpus) - 1) // (batch_size * num_steps).
 """
 
 import os
+from numbers import Integral
 
 import torch
 
@@ -103,8 +104,9 @@ class SeqDataLoader(TextLoader):
 
 
 def _part(corpus, start, max_tokens):
-    if start < 0:
-        raise ValueError(f"start must be 0 or more, got {start}")
+    check_count("start", start, least=0)
+    if isinstance(max_tokens, bool) or not isinstance(max_tokens, Integral):
+        raise ValueError(f"max_tokens must be an integer, -1 for all, got {max_tokens!r}")
     return corpus[start : start + max_tokens] if max_tokens > 0 else corpus[start:]
 
 
@@ -148,6 +150,9 @@ def load_data_text(
         raise
 
 
+LARGEST = 50_000_000  # bytes: as a list of characters a text takes some thirty times its size
+
+
 def _read(path_or_text, encoding):
     if isinstance(path_or_text, str):
         # A text is no file name: too long for one, or with a NUL or a line break inside.
@@ -155,11 +160,19 @@ def _read(path_or_text, encoding):
             return path_or_text
         if not os.path.isfile(path_or_text):
             return path_or_text
+    size = os.path.getsize(path_or_text)
+    if size > LARGEST:
+        raise ValueError(
+            f"{path_or_text} has {size:,} bytes; a text may have {LARGEST:,}: pass a part of it"
+        )
     try:
         with open(path_or_text, encoding=encoding) as file:
-            return file.read()
+            text = file.read()
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{path_or_text} is not {encoding} text (byte {error.start}); pass its encoding, "
             f'for example encoding="gbk"'
         ) from error
+    if "\0" in text:
+        raise ValueError(f"{path_or_text} is not {encoding} text: it holds zero bytes")
+    return text

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from .kernels import Linear
+from .tools import check_count
 
 
 class RNNModelScratch:
@@ -21,6 +22,8 @@ class RNNModelScratch:
     """
 
     def __init__(self, vocab_size, num_hiddens, device, get_params, init_state, forward_fn):
+        check_count("vocab_size", vocab_size)
+        check_count("num_hiddens", num_hiddens)
         self.vocab_size, self.num_hiddens = vocab_size, num_hiddens
         self.params = get_params(vocab_size, num_hiddens, device)
         self.init_state, self.forward_fn = init_state, forward_fn

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from .models import first_state
-from .tools import one_thread
+from .tools import check_amount, check_count, one_thread
 
 
 @one_thread()
@@ -22,6 +22,7 @@ def predict_ch8(prefix, num_preds, net, vocab, device=None, *, temperature=0.0):
 
     Dropout is off while it predicts; the mode of the network is put back afterwards.
     """
+    check_count("num_preds", num_preds, least=0)
     outputs = [vocab[token] for token in known_tokens(prefix, vocab)]
     was_training = isinstance(net, nn.Module) and net.training
     if was_training:
@@ -47,8 +48,7 @@ def sample_index(logits, temperature=0.0):
 
     logits: a tensor of shape (vocab_size,). Draws with torch's random generator.
     """
-    if not temperature >= 0:
-        raise ValueError(f"temperature must be 0 or more, got {temperature}")
+    check_amount("temperature", temperature)
     if temperature == 0:
         return int(logits.argmax())
     return int(torch.multinomial(torch.softmax(logits / temperature, dim=0), 1))
@@ -56,6 +56,8 @@ def sample_index(logits, temperature=0.0):
 
 def known_tokens(prefix, vocab):
     """The tokens of `prefix` as the vocabulary spells them; ValueError where it knows none."""
+    if not isinstance(prefix, (str, list, tuple)) or not all(isinstance(t, str) for t in prefix):
+        raise TypeError(f"prefix must be a string or a list of words, got {prefix!r}")
     tokens = [_spelling(token, vocab) for token in prefix]
     if not any(token in vocab.token_to_idx for token in tokens):
         raise ValueError(

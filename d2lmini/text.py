@@ -2,6 +2,7 @@
 
 import collections
 import re
+from numbers import Real
 
 from .download import download
 
@@ -26,9 +27,19 @@ def tokenize(lines, token="word"):
 
 
 def count_corpus(tokens):
-    """How often each token occurs: a `Counter`, for a list of tokens or a list of such lists."""
+    """How often each token occurs: a `Counter`, for a list of tokens or a list of such lists.
+
+    Raises TypeError for tokens that are neither strings nor tuples of them.
+    """
+    if hasattr(tokens, "tolist"):  # an array of strings
+        tokens = tokens.tolist()
+    if not isinstance(tokens, (str, list, tuple)):
+        raise TypeError(f"tokens must be a list of tokens, got {type(tokens).__name__}")
     if len(tokens) == 0 or isinstance(tokens[0], list):
-        tokens = (token for line in tokens for token in line)
+        tokens = [token for line in tokens for token in line]
+    for token in tokens:
+        if not isinstance(token, (str, tuple)):
+            raise TypeError(f"tokens must be strings, got {token!r} among them")
     return collections.Counter(tokens)
 
 
@@ -41,6 +52,10 @@ class Vocab:
     """
 
     def __init__(self, tokens=None, min_freq=0, reserved_tokens=None):
+        if not isinstance(min_freq, Real) or min_freq != min_freq:
+            raise ValueError(f"min_freq must be a number, got {min_freq!r}")
+        if isinstance(reserved_tokens, str):
+            raise ValueError(f"reserved_tokens must be a list of tokens, got {reserved_tokens!r}")
         counter = count_corpus(tokens if tokens is not None else [])
         self._token_freqs = counter.most_common()  # equal counts keep the order of appearance
         special = ["<unk>", *(reserved_tokens or [])]

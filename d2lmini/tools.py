@@ -1,9 +1,10 @@
 """Small tools of every training script: a stopwatch, running sums, the choice of a device."""
 
 import contextlib
+import math
 import os
 import time
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 
 import torch
@@ -79,10 +80,16 @@ def try_all_gpus():
     return [try_gpu(i) for i in range(torch.cuda.device_count())] or [torch.device("cpu")]
 
 
-def check_count(name, value):
-    """ValueError, with the argument's name, unless `value` is an integer of 1 or more."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-        raise ValueError(f"{name} must be an integer of 1 or more, got {value!r}")
+def check_count(name, value, least=1):
+    """ValueError, with the argument's name, unless `value` is an integer of `least` or more."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise ValueError(f"{name} must be an integer of {least} or more, got {value!r}")
+
+
+def check_amount(name, value):
+    """ValueError, with the argument's name, unless `value` is a finite number of 0 or more."""
+    if not isinstance(value, Real) or not 0 <= value < math.inf:
+        raise ValueError(f"{name} must be a number of 0 or more, got {value!r}")
 
 
 def write_whole(path, content):
@@ -90,7 +97,10 @@ def write_whole(path, content):
     path = Path(path)
     draft = path.with_name(path.name + ".part")
     try:
-        draft.write_bytes(content.encode() if isinstance(content, str) else content)
+        with open(draft, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())  # on the disk, before its name says so
         os.replace(draft, path)
     finally:
         draft.unlink(missing_ok=True)

@@ -1,119 +1,24 @@
-"""Training a character-level language model: truncated backpropagation through time.
+"""Training a character-level language model, epoch by epoch.
 
 `fit` is the training loop, as a generator that yields after every epoch; `train_ch8` runs it to
 the end with a live curve. Both take models from scratch and `nn.Module`s alike.
 """
 
-import math
+import time
+import warnings
 
 import torch
 from torch import nn
 
+from . import checkpoint as checkpoints
+from .epochs import evaluate_perplexity, train_epoch_ch8
 from .history import History
-from .loaders import TextLoader
-from .models import first_state
 from .plotting import Animator, in_notebook
 from .predict import known_tokens, predict_ch8
-from .tools import Timer, check_count, one_thread
-from .updates import grad_clipping, parameters, sgd
+from .tools import Timer, check_amount, check_count, one_thread
+from .updates import parameters, sgd
 
-IGNORED = nn.CrossEntropyLoss().ignore_index  # -100: a target that nobody asks for
-
-
-def train_epoch_ch8(net, train_iter, loss, updater, device, use_random_iter, *, watch=None):
-    """One pass over the batches; returns (perplexity, tokens per second).
-
-    loss: a loss on logits (n, vocab_size) and targets (n,), such as `nn.CrossEntropyLoss()`.
-    updater: a `torch.optim.Optimizer`, or a function of `batch_size` that updates the weights.
-    use_random_iter: whether neighbouring batches are unrelated, so that every batch starts from
-    a fresh state. Otherwise the state goes on from batch to batch, cut off from its history.
-    watch: a function called after every batch with the perplexity of the epoch so far and the
-    number of its tokens.
-    """
-    if isinstance(net, nn.Module):
-        net.train()
-    timer = Timer()
-
-    def update(mean_loss):
-        if isinstance(updater, torch.optim.Optimizer):
-            updater.zero_grad()
-            mean_loss.backward()
-            grad_clipping(net, 1)
-            updater.step()
-        else:
-            mean_loss.backward()
-            grad_clipping(net, 1)
-            updater(batch_size=1)  # the loss is a mean over the batch already
-
-    perplexity, num_tokens = run_epoch(
-        net, train_iter, loss, device, use_random_iter, update, watch
-    )
-    return perplexity, num_tokens / timer.stop()
-
-
-def evaluate_perplexity(net, data_iter, device=None):
-    """The perplexity on a text without training on it: exp of the mean loss over all tokens.
-
-    The random offset is the same every time, and torch's random generator is left as it was. With
-    a loader of unrelated batches (`use_random_iter`), every batch starts from a fresh state.
-    """
-    was_training = isinstance(net, nn.Module) and net.training
-    if was_training:
-        net.eval()
-    try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(0)  # a GPU's own generator is left alone
-            loss = nn.CrossEntropyLoss()
-            unrelated = getattr(data_iter, "use_random_iter", False)
-            return run_epoch(net, data_iter, loss, device, unrelated)[0]
-    finally:
-        if was_training:
-            net.train()
-
-
-def run_epoch(net, data_iter, loss, device, use_random_iter, update=None, watch=None):
-    """One pass over the batches, with `update(mean_loss)` on each: (perplexity, tokens)."""
-    state, previous, num_tokens = None, None, 0
-    total = num_targets = 0.0  # become tensors: no wait for a GPU
-    if isinstance(data_iter, TextLoader):
-        data_iter.to(device)
-    for X, Y in data_iter:
-        X, Y = X.to(device), Y.to(device)
-        if state is None or use_random_iter or X.shape[0] != previous:
-            state = first_state(net, X.shape[0], device)
-        else:
-            state = _detach(state)
-        previous = X.shape[0]
-        logits, state = net(X, state)
-        mean_loss = loss(logits, Y.T.reshape(-1).long()).mean()
-        if update is not None:
-            update(mean_loss)
-        targets = (Y != IGNORED).sum()
-        total, num_targets = total + mean_loss.detach() * targets, num_targets + targets
-        num_tokens += Y.numel()
-        if watch is not None:  # waits for a GPU, and so only where somebody looks
-            watch(_exp(float(total / num_targets)), num_tokens)
-    if num_tokens == 0:
-        raise ValueError(
-            "the iterator gave no batch: a loader can be looped over more than once, "
-            "a generator cannot"
-        )
-    return _exp(float(total / num_targets)), num_tokens
-
-
-def _detach(state):
-    """The same state with no history: gradients stop here (truncated BPTT)."""
-    if isinstance(state, torch.Tensor):
-        return state.detach()
-    parts = [_detach(part) for part in state]
-    return parts if isinstance(state, list) else tuple(parts)
-
-
-def _exp(x):
-    try:
-        return math.exp(x)
-    except OverflowError:
-        return math.inf
+SAVE_EVERY = 2.0  # seconds between two checkpoints
 
 
 def fit(
@@ -131,16 +36,19 @@ def fit(
     seed=None,
     prefixes=None,
     watch=None,
+    checkpoint=None,
 ):
     """Train, and yield the `History` after every epoch: the loop under `train_ch8`.
 
     A generator: stop iterating and training has stopped, with the network as it then is.
     The arguments are those of `train_ch8`, and `watch` is that of `train_epoch_ch8`. The history
-    grows at about fifty epochs, among them the first and the last.
+    grows at about fifty epochs, among them the first and the last. A run that goes on from a
+    checkpoint yields the history that it finds there first.
     """
     check_count("num_epochs", num_epochs)
-    if not lr >= 0:
-        raise ValueError(f"lr must be a number of 0 or more, got {lr}")
+    check_amount("lr", lr)
+    if lr > 1e30:  # float32 ends at 3e38, and an optimizer may multiply
+        raise ValueError(f"lr must be at most 1e+30, got {lr}")
     prefixes = choose_prefixes(prefixes, vocab)
     if seed is not None:
         torch.manual_seed(seed)
@@ -153,10 +61,29 @@ def fit(
         updater = optimizer
     else:
         updater = optimizer(parameters(net), lr)
-    loss, history, seconds, num_tokens = nn.CrossEntropyLoss(), History(num_epochs), 0.0, 0.0
-    period = max(1, num_epochs // 50)
+    for param in parameters(net):
+        param.grad = None  # a run that was stopped half-way through a batch has left some
+    loss, period = nn.CrossEntropyLoss(), max(1, num_epochs // 50)
+    history, seconds, num_tokens = History(num_epochs), 0.0, 0.0
 
-    for epoch in range(1, num_epochs + 1):
+    if checkpoint is not None:
+        settings = checkpoints.describe(
+            net, train_iter, vocab, updater, lr=lr, num_epochs=num_epochs, seed=seed,
+            schedule=schedule and [schedule(0.0), schedule(0.5)], prefixes=prefixes,
+            use_random_iter=use_random_iter, validation=val_iter is not None,
+        )  # fmt: skip
+        found = checkpoints.load(checkpoint, settings, net, updater)
+        if found is None:  # says now, and not after an hour, where nothing can be written
+            checkpoints.save(checkpoint, settings, net, updater, (history, seconds, num_tokens))
+        else:
+            history, seconds, num_tokens = found
+        if history.epoch > 0:
+            yield history
+        if history.diverged:
+            return
+        saved = time.monotonic()
+
+    for epoch in range(history.epoch + 1, num_epochs + 1):
         if schedule is not None:
             rate["lr"] = lr * schedule((epoch - 1) / num_epochs)
             for group in getattr(updater, "param_groups", []):
@@ -172,7 +99,8 @@ def fit(
         history.speed = num_tokens / seconds
         # Far worse than a uniform guess, whose perplexity is the size of the vocabulary.
         history.diverged = not perplexity < 1000 * len(vocab)
-        if epoch == 1 or epoch % period == 0 or epoch == num_epochs or history.diverged:
+        last = epoch == num_epochs or history.diverged
+        if epoch == 1 or epoch % period == 0 or last:
             history.epochs.append(epoch)
             history.seconds.append(seconds)
             history.train.append(perplexity)
@@ -181,6 +109,13 @@ def fit(
             if val_iter is not None:
                 with one_thread():
                     history.val.append(evaluate_perplexity(net, val_iter, device))
+        if checkpoint is not None and (last or time.monotonic() - saved >= SAVE_EVERY):
+            try:
+                progress = history, seconds, num_tokens
+                checkpoints.save(checkpoint, settings, net, updater, progress)
+            except OSError as error:  # a full disk must not end the run; the old file is whole
+                warnings.warn(f"checkpoint {checkpoint} was not written: {error}", stacklevel=2)
+            saved = time.monotonic()
         yield history
         if history.diverged:
             return
@@ -214,10 +149,12 @@ def train_ch8(
     seed=None,
     prefixes=None,
     callback=None,
+    checkpoint=None,
 ):
     """Train with a live curve, print the outcome and two sampled texts, return the `History`.
 
-    Gradients are clipped at norm 1. A run that diverges says so and stops.
+    Gradients are clipped at norm 1. A run that diverges says so and stops. One that is
+    interrupted says so too; the network keeps what it has learnt, and the history is returned.
 
     lr: the learning rate; of plain SGD, unless there is an `optimizer`.
     use_random_iter: whether `train_iter` draws unrelated batches.
@@ -231,24 +168,31 @@ def train_ch8(
     initialisation, batches and sampling at once.
     prefixes: the texts to continue, instead of "time traveller" and "traveller"; [] writes none.
     callback: a function called with the `History` after every epoch.
+    checkpoint: a file to keep the run in, written every two seconds and at the end. Where it is
+    already there, the run goes on from it, and ends with the weights and the history that it
+    would have had without a break. ValueError where it is broken or of another run.
     """
     prefixes = choose_prefixes(prefixes, vocab)
     legend = ["train"] + (["validation"] if val_iter is not None else [])
     xlim = [1, num_epochs] if num_epochs != 1 else None  # an axis from 1 to 1 would be a warning
     animator = Animator(xlabel="epoch", ylabel="perplexity", legend=legend, xlim=xlim, yscale="log")
-    progress, drawn = 0, 0
-    for history in fit(
-        net, train_iter, vocab, lr, num_epochs, device, use_random_iter, val_iter=val_iter,
-        optimizer=optimizer, schedule=schedule, seed=seed, prefixes=prefixes,
-    ):  # fmt: skip
-        if len(history.epochs) > drawn:
+    progress, drawn, history = 0, 0, History(num_epochs)
+    try:
+        for history in fit(
+            net, train_iter, vocab, lr, num_epochs, device, use_random_iter, val_iter=val_iter,
+            optimizer=optimizer, schedule=schedule, seed=seed, prefixes=prefixes,
+            checkpoint=checkpoint,
+        ):  # fmt: skip
+            for k in range(drawn, len(history.epochs)):
+                animator.add(history.epochs[k], [history.train[k], *history.val[k : k + 1]])
             drawn = len(history.epochs)
-            animator.add(history.epoch, [history.train[-1], *history.val[-1:]])
-        if not in_notebook() and history.epoch * 10 // num_epochs > progress:
-            progress = history.epoch * 10 // num_epochs
-            print(f"epoch {history.epoch}/{num_epochs}, perplexity {history.perplexity:.2f}")
-        if callback is not None:
-            callback(history)
+            if not in_notebook() and history.epoch * 10 // num_epochs > progress:
+                progress = history.epoch * 10 // num_epochs
+                print(f"epoch {history.epoch}/{num_epochs}, perplexity {history.perplexity:.2f}")
+            if callback is not None:
+                callback(history)
+    except KeyboardInterrupt:
+        print(f"Interrupted after epoch {history.epoch} of {num_epochs}.")
     if history.diverged:
         print(
             f"The run diverged at epoch {history.epoch} of {num_epochs}: "

@@ -1,7 +1,11 @@
 """One step of training: gradient descent, and the clipping that goes before it."""
 
+import math
+
 import torch
 from torch import nn
+
+from .tools import check_amount
 
 
 def sgd(params, lr, batch_size):
@@ -9,7 +13,9 @@ def sgd(params, lr, batch_size):
     with torch.no_grad():
         for param in params:
             if param.grad is not None:
-                param.sub_(param.grad, alpha=lr / batch_size)
+                # float16 ends at 65,504; a larger factor would be an error, and no divergence.
+                step = min(lr / batch_size, torch.finfo(param.dtype).max)
+                param.sub_(param.grad, alpha=step)
                 param.grad.zero_()
 
 
@@ -23,6 +29,8 @@ def grad_clipping(net, theta, device=None):
     net: an `nn.Module`, a model with `params`, or the parameters themselves.
     device: not used; the older edition passes it.
     """
+    if not (isinstance(theta, float) and theta == math.inf):  # which clips nothing
+        check_amount("theta", theta)
     grads = [param.grad for param in parameters(net) if param.grad is not None]
     if not grads:
         return torch.zeros(())

@@ -14,9 +14,10 @@ from torch import nn
 from . import background
 from .background import Batches, OwnRandom, Stopped
 from .curves import COLOURS
+from .epochs import run_epoch
 from .panel import Panel
 from .tools import check_count
-from .training import fit, run_epoch
+from .training import fit
 
 
 def try_it(

@@ -182,7 +182,7 @@ def test_a_part_of_a_text():
     rest, vocab = d2l.load_data_text(text, 2, 5, max_tokens=-1, start=250)
     assert "".join(vocab.to_tokens(rest.corpus)) == text[250:]
     assert len(vocab) == 301  # the vocabulary is that of the whole text
-    with pytest.raises(ValueError, match="start must be 0 or more"):
+    with pytest.raises(ValueError, match="start must be an integer of 0 or more"):
         d2l.load_data_text(text, 2, 5, start=-1)
     with pytest.raises(ValueError, match="corpus has 0 tokens"):
         d2l.load_data_text(text, 2, 5, start=1000)

@@ -154,5 +154,5 @@ def test_temperature_in_a_text():
 
 @pytest.mark.parametrize("wrong", [-1, float("nan")])
 def test_temperature_must_be_a_number_of_0_or_more(wrong):
-    with pytest.raises(ValueError, match="temperature must be 0 or more"):
+    with pytest.raises(ValueError, match="temperature must be a number of 0 or more"):
         write("abc", 4, temperature=wrong)
