@@ -47,6 +47,7 @@ class Accumulator:
     """`n` running sums: `add(1.5, 20)` adds 1.5 to the first and 20 to the second."""
 
     def __init__(self, n):
+        check_count("n", n)
         self.data = [0.0] * n
 
     def add(self, *args):
@@ -70,6 +71,8 @@ def try_gpu(i=0):
 
     Apple's MPS is not tried: its recurrent layers have been silently wrong (pytorch#92615).
     """
+    if not isinstance(i, Integral):
+        raise ValueError(f"i must be an integer, got {i!r}")
     if 0 <= i < torch.cuda.device_count():
         return torch.device(f"cuda:{i}")
     return torch.device("cpu")

@@ -1,15 +1,18 @@
 """One step of training: gradient descent, and the clipping that goes before it."""
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import nn
 
-from .tools import check_amount
+from .tools import check_amount, check_count
 
 
 def sgd(params, lr, batch_size):
     """One step of minibatch stochastic gradient descent: param -= lr * grad / batch_size."""
+    check_amount("lr", lr)
+    check_count("batch_size", batch_size)
     with torch.no_grad():
         for param in params:
             if param.grad is not None:
@@ -49,4 +52,9 @@ def parameters(net):
     """The parameters of an `nn.Module`, of a model with `params`, or of any iterable of them."""
     if isinstance(net, nn.Module):
         return list(net.parameters())
-    return list(getattr(net, "params", net))
+    params = getattr(net, "params", net)
+    params = list(params) if isinstance(params, Iterable) else [params]
+    for param in params:
+        if not isinstance(param, torch.Tensor):
+            raise TypeError(f"net must be a model or its parameters, got {param!r} among them")
+    return params
