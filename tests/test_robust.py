@@ -28,9 +28,10 @@ from d2lmini import by_hand, cells
 from torch import nn
 torch.manual_seed(3)
 train_iter, vocab = d2l.load_data_text(sys.argv[1], 4, 9, sys.argv[2] == "random")
-functions = cells.network(cells.lstm, unroll=by_hand.unroll)
-for make in (lambda n: d2l.RNNModelScratch(n, 32, "cpu", *functions), lambda n: d2l.RNNModel(nn.GRU(n, 32), n)):
-    net = make(len(vocab))
+n, functions = len(vocab), cells.network(cells.lstm, unroll=by_hand.unroll)
+scratch = lambda: d2l.RNNModelScratch(n, 32, "cpu", *functions)
+for make in (scratch, lambda: d2l.RNNModel(nn.GRU(n, 32), n)):
+    net = make()
     *_, history = d2l.fit(net, train_iter, vocab, 0.5, 6, use_random_iter=sys.argv[2] == "random")
     print(*(value.hex() for value in history.train))
     torch.rand(1)
