@@ -96,6 +96,7 @@ def describe(net, train_iter, vocab, updater, **given):
         name: getattr(train_iter, name, None)
         for name in ("batch_size", "num_steps", "use_random_iter")
     }
+    tokens = list(getattr(vocab, "idx_to_token", vocab))
     corpus = getattr(train_iter, "corpus", None)
     if corpus is not None:
         corpus = torch.as_tensor(corpus).cpu().numpy().tobytes()
@@ -103,7 +104,7 @@ def describe(net, train_iter, vocab, updater, **given):
         **given,
         **{f"the loader's {name}": value for name, value in loader.items()},
         "the text's check sum": corpus and zlib.crc32(corpus),
-        "the vocabulary's check sum": zlib.crc32(repr(vocab.idx_to_token).encode()),
+        "the vocabulary's check sum": zlib.crc32(repr(tokens).encode()),
         "the optimizer": type(updater).__name__,
         "the network": f"{type(net).__name__} with {tensors}",
     }

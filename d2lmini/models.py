@@ -8,7 +8,6 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .kernels import Linear
 from .tools import check_count
 
 
@@ -72,8 +71,7 @@ class RNNModel(nn.Module):
             weight = self.linear.weight
             X = torch.eye(self.vocab_size, dtype=weight.dtype, device=weight.device)[X]
         H, state = self.rnn(X, state)  # (num_steps, batch_size, directions * hiddens)
-        H = H.reshape(-1, H.shape[-1])
-        return Linear.apply(self.linear.bias, H, self.linear.weight.T), state
+        return self.linear(H.reshape(-1, H.shape[-1])), state
 
     def begin_state(self, device=None, batch_size=1):
         """Zeros: H, or the pair (H, C) of an LSTM, each (layers * directions, batch, hiddens)."""

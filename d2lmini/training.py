@@ -18,7 +18,7 @@ from .predict import known_tokens, predict_ch8
 from .tools import Timer, check_amount, check_count, one_thread
 from .updates import parameters, sgd
 
-SAVE_EVERY = 2.0  # seconds between two checkpoints
+SAVE_EVERY = 1.0  # seconds between two checkpoints
 
 
 def fit(
@@ -168,7 +168,7 @@ def train_ch8(
     initialisation, batches and sampling at once.
     prefixes: the texts to continue, instead of "time traveller" and "traveller"; [] writes none.
     callback: a function called with the `History` after every epoch.
-    checkpoint: a file to keep the run in, written every two seconds and at the end. Where it is
+    checkpoint: a file to keep the run in, written about every second and at the end. Where it is
     already there, the run goes on from it, and ends with the weights and the history that it
     would have had without a break. ValueError where it is broken or of another run.
     """
