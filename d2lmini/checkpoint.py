@@ -100,13 +100,16 @@ def describe(net, train_iter, vocab, updater, **given):
     corpus = getattr(train_iter, "corpus", None)
     if corpus is not None:
         corpus = torch.as_tensor(corpus).cpu().numpy().tobytes()
-    return {
+    settings = {
         **given,
         **{f"the loader's {name}": value for name, value in loader.items()},
         "the text's check sum": corpus and zlib.crc32(corpus),
         "the vocabulary's check sum": zlib.crc32(repr(tokens).encode()),
         "the optimizer": type(updater).__name__,
         "the network": f"{type(net).__name__} with {tensors}",
+    }
+    return {  # plain numbers, not NumPy's, which weights_only does not read
+        name: value.item() if hasattr(value, "item") else value for name, value in settings.items()
     }
 
 

@@ -49,6 +49,7 @@ def fit(
     check_amount("lr", lr)
     if lr > 1e30:  # float32 ends at 3e38, and an optimizer may multiply
         raise ValueError(f"lr must be at most 1e+30, got {lr}")
+    lr, num_epochs = float(lr), int(num_epochs)  # not NumPy's: a checkpoint holds plain numbers
     prefixes = choose_prefixes(prefixes, vocab)
     if seed is not None:
         torch.manual_seed(seed)

@@ -8,6 +8,7 @@ import sys
 import time
 import zipfile
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -210,6 +211,18 @@ def test_of_another_version_and_of_another_run(tmp_path):
     with pytest.raises(ValueError, match="the text's check sum was"):
         options = {"val_iter": train_iter, "checkpoint": path, **RUNS["scheduled"][2]}
         next(d2l.fit(scratch(len(vocab)), train_iter, vocab, 0.1, 6, "cpu", **options))
+
+
+def test_numbers_of_numpy(tmp_path):
+    train_iter, vocab = d2l.load_data_text(TEXT, np.int64(2), np.int32(7))
+    arguments = np.float32(0.5), np.int64(3)
+    for epochs in (1, 3):
+        torch.manual_seed(0)
+        options = {"seed": np.int64(1), "checkpoint": tmp_path / "run.pt"}
+        run = d2l.fit(scratch(len(vocab)), train_iter, vocab, *arguments, **options)
+        history = [next(run) for _ in range(epochs)][-1]
+        run.close()
+    assert history.epoch == 3
 
 
 def test_it_is_an_ordinary_file_of_torch(tmp_path):
