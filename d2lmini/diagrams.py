@@ -262,7 +262,7 @@ def _arrow(axes, points, label="", side="left", ink=INK):
         left = x + (0.06 if side == "left" else -0.06)
         _write(axes, left, max(y - 0.35, (y0 + y) / 2), label, 11, ink, side)
     else:
-        _write(axes, (x0 + x) / 2, y + 0.17, label, 11, ink)
+        _write(axes, (x0 + x) / 2, y + 0.19, label, 11, ink)
     height = 2 if ink == INK else 1
     # A white rim: where lines cross without a dot, one passes over the other.
     axes.plot(*zip(*points), color="white", linewidth=5, zorder=height)

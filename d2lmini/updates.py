@@ -34,6 +34,7 @@ def grad_clipping(net, theta, device=None):
     """
     if not (isinstance(theta, float) and theta == math.inf):  # which clips nothing
         check_amount("theta", theta)
+    theta = float(theta)
     grads = [param.grad for param in parameters(net) if param.grad is not None]
     if not grads:
         return torch.zeros(())

@@ -106,16 +106,17 @@ def test_memory_does_not_grow_with_the_batches(make):
 def test_nothing_is_left_open():
     train_iter, vocab = d2l.load_data_text(TEXT, 2, 7)
     net = d2l.RNNModel(nn.RNN(len(vocab), 4), len(vocab))
+
+    def opened():
+        files = os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else []
+        pyplot = sys.modules.get("matplotlib.pyplot")
+        return threading.active_count(), len(files), pyplot and pyplot.get_fignums()
+
     d2l.train_ch8(net, train_iter, vocab, 1, 2, "cpu")  # whatever is opened once
-    threads = threading.active_count()
-    files = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+    before = opened()
     for _ in range(3):
         d2l.train_ch8(net, train_iter, vocab, 1, 2, "cpu")
-    assert threading.active_count() == threads
-    if files:
-        assert len(os.listdir("/proc/self/fd")) == files
-    if "matplotlib.pyplot" in sys.modules:
-        assert sys.modules["matplotlib.pyplot"].get_fignums() == []
+    assert opened() == before
 
 
 def test_dropout_is_off_while_it_writes_and_measures():
