@@ -9,6 +9,7 @@ imported by the first call that needs them.
 
 from .download import DATA_HUB, DATA_URL, download
 from .epochs import evaluate_perplexity, train_epoch_ch8
+from .feedback import check
 from .first_edition import (
     data_iter_consecutive,
     data_iter_random,

@@ -91,9 +91,11 @@ def _server(folder, own):
         runtime = own / "JUPYTER_RUNTIME_DIR"
         while not (runtime / f"jpserver-{server.pid}-open.html").exists():  # the last of its files
             if server.poll() is not None:
-                raise RuntimeError("JupyterLab did not start:\n" + (own / "log").read_text())
+                raise RuntimeError(
+                    "JupyterLab did not start:\n" + (own / "log").read_text(encoding="utf-8")
+                )
             time.sleep(0.05)
-        yield json.loads((runtime / f"jpserver-{server.pid}.json").read_text())
+        yield json.loads((runtime / f"jpserver-{server.pid}.json").read_text(encoding="utf-8"))
     finally:
         server.terminate()  # it ends its kernels, too
         server.wait(PATIENCE)

@@ -159,7 +159,7 @@ def test_menus_and_the_list_of_runs(small, folder):
         panel.press("Save table")
         panel.box.get_by_text("Saved as").wait_for()
         (table,) = folder.glob("runs_*.csv")
-        assert table.read_text().count("GRU,64,1.0,3,finished") == 1
+        assert table.read_text(encoding="utf-8").count("GRU,64,1.0,3,finished") == 1
         assert notebook.problems() == []
 
 

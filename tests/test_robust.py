@@ -42,7 +42,8 @@ print(d2l.predict_ch8("time", 9, net, vocab, temperature=1.0))
 def run(order="next", **environment):
     """What a run of two small networks prints, in a process of its own."""
     command = [sys.executable, "-c", RUN, TEXT, order]
-    printed = subprocess.check_output(command, env=os.environ | environment, text=True)
+    options = {"env": os.environ | environment, "encoding": "utf-8"}
+    printed = subprocess.check_output(command, **options)
     *curves, written = printed.splitlines()
     return [[float.fromhex(value) for value in curve.split()] for curve in curves], written
 

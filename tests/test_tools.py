@@ -51,11 +51,11 @@ def project(tmp_path):
     (tmp_path / "tools").mkdir()
     (tmp_path / "course" / "solutions").mkdir(parents=True)
     shutil.copy(ROOT / "tools" / "course.py", tmp_path / "tools")
-    pyproject = (ROOT / "pyproject.toml").read_text()
+    pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     unpublished = re.sub(r'(?m)^repository = ".*"$', 'repository = ""', pyproject)
-    (tmp_path / "pyproject.toml").write_text(unpublished)
-    (tmp_path / "README.md").write_text(README)
-    (tmp_path / "course" / "README.md").write_text(README)
+    (tmp_path / "pyproject.toml").write_text(unpublished, encoding="utf-8")
+    (tmp_path / "README.md").write_text(README, encoding="utf-8")
+    (tmp_path / "course" / "README.md").write_text(README, encoding="utf-8")
     # d2lmini itself is slow to import, and only its presence matters to the set-up cell.
     for folder in ("course", "course/solutions"):
         (tmp_path / folder / "d2lmini.py").write_text("")
@@ -111,8 +111,8 @@ def test_generated_parts(project):
     assert two.cells[0].source.endswith("\n\n[← 00 Words](00_a.ipynb) | [Contents](README.md)")
     assert solved.cells[-1].source.endswith("[← 01 RNN](../01_b.ipynb) | [Contents](../README.md)")
     row = "| 01 | [RNN](course/01_b.ipynb) | You count: as H. G. Wells did. |\n"
-    assert row in (project / "README.md").read_text()
-    assert row.replace("course/", "") in (project / "course/README.md").read_text()
+    assert row in (project / "README.md").read_text(encoding="utf-8")
+    assert row.replace("course/", "") in (project / "course/README.md").read_text(encoding="utf-8")
 
     first = snapshot(project)
     assert course(project, "generate").returncode == 0
@@ -144,8 +144,12 @@ def test_publish_and_publish_again(project):
         assert f'REPOSITORY = "{repository}"' in set_up(project)
         page = f"https://colab.research.google.com/github/{repository}/blob/main/course/00_a.ipynb"
         nb = nbformat.read(project / "course/00_a.ipynb", as_version=4)
-        top = (project / "README.md").read_text()
-        for text in (nb.cells[0].source, top, (project / "course/README.md").read_text()):
+        top = (project / "README.md").read_text(encoding="utf-8")
+        for text in (
+            nb.cells[0].source,
+            top,
+            (project / "course/README.md").read_text(encoding="utf-8"),
+        ):
             assert text.count(f"({page})") == 1
     assert not [p for p, content in snapshot(project).items() if b"ada/rnn-course" in content]
 
