@@ -6,10 +6,12 @@ it is ever run, and only whole: its check sums are compared before anything is t
 
 import io
 import os
+import random
 import zipfile
 import zlib
 from dataclasses import asdict
 
+import numpy
 import torch
 from torch import nn
 
@@ -35,9 +37,11 @@ def save(path, settings, net, updater, progress):
         "progress": (asdict(history), seconds, num_tokens),
         "random": torch.get_rng_state(),
         "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
+        "random_python": random.getstate(),
+        "random_numpy": numpy.random.get_state(),
     }
     file = io.BytesIO()
-    torch.save(content, file)
+    torch.save(plain(content), file)
     write_whole(path, file.getvalue())
 
 
@@ -47,6 +51,8 @@ def load(path, settings, net, updater):
     Raises ValueError, and changes nothing, where the file is no whole checkpoint, or one of a run
     with other settings.
     """
+    if not isinstance(path, (str, os.PathLike)):  # open(True) would be the standard output
+        raise TypeError(f"checkpoint must be the path of a file, got {path!r}")
     if not os.path.exists(path):
         return None
     content = _read(path)
@@ -57,14 +63,16 @@ def load(path, settings, net, updater):
                 f"checkpoint {path} is of another run: {name} was {there} and is now {here}; "
                 "choose another file, or delete this one to start anew"
             )
-    if content["optimizer"] is not None:
-        updater.load_state_dict(content["optimizer"])
     with torch.no_grad():
         for name, tensor in weights(net).items():
             tensor.copy_(content["weights"][name])
+    if content["optimizer"] is not None:
+        updater.load_state_dict(content["optimizer"])
     torch.set_rng_state(content["random"])
     if content["random_cuda"] and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(content["random_cuda"])
+    random.setstate(content["random_python"])
+    numpy.random.set_state(content["random_numpy"])
     history, seconds, num_tokens = content["progress"]
     return History(**history), seconds, num_tokens
 
@@ -81,40 +89,69 @@ def _read(path):
         raise
     except Exception as error:  # torch has a dozen kinds for a broken file
         raise ValueError(
-            f"checkpoint {path} is not a whole checkpoint of d2lmini ({error}); "
-            "choose another file, or delete this one to start anew"
+            f"checkpoint {path} is not a whole checkpoint of d2lmini; choose another file, or "
+            "delete this one to start anew"
         ) from error
     if found != FORMAT:
         raise ValueError(f"checkpoint {path} must be a {FORMAT}, got {found}")
     return content
 
 
-def describe(net, train_iter, vocab, updater, **given):
-    """The settings of a run by their names: what must be the same for it to go on."""
-    tensors = ", ".join(f"{t.dtype} {tuple(t.shape)}" for t in weights(net).values())
-    loader = {
-        name: getattr(train_iter, name, None)
-        for name in ("batch_size", "num_steps", "use_random_iter")
-    }
-    tokens = list(getattr(vocab, "idx_to_token", vocab))
-    corpus = getattr(train_iter, "corpus", None)
-    if corpus is not None:
-        corpus = torch.as_tensor(corpus).cpu().numpy().tobytes()
-    settings = {
-        **given,
-        **{f"the loader's {name}": value for name, value in loader.items()},
-        "the text's check sum": corpus and zlib.crc32(corpus),
-        "the vocabulary's check sum": zlib.crc32(repr(tokens).encode()),
-        "the optimizer": type(updater).__name__,
-        "the network": f"{type(net).__name__} with {tensors}",
-    }
-    return {  # plain numbers, not NumPy's, which weights_only does not read
-        name: value.item() if hasattr(value, "item") else value for name, value in settings.items()
-    }
+def describe(net, updater, vocab, train_iter, val_iter, rates, **given):
+    """The settings of a run by their names: what must be the same for it to go on.
+
+    rates: the factor of the learning rate in every epoch, or None.
+    """
+    tensors = ", ".join(f"{n} {t.dtype} {tuple(t.shape)}" for n, t in weights(net).items())
+    layers = repr(net) if isinstance(net, nn.Module) else ""
+    groups = getattr(updater, "param_groups", [])
+    unset = {"params"} if rates is None else {"params", "lr", "initial_lr"}
+    groups = [{k: v for k, v in group.items() if k not in unset} for group in groups]
+    return plain(
+        {
+            **given,
+            "the schedule's check sum": rates and check_sum(rates),
+            "the text": describe_loader(train_iter),
+            "the validation text": describe_loader(val_iter),
+            "the vocabulary's check sum": check_sum(list(getattr(vocab, "idx_to_token", vocab))),
+            "the optimizer": f"{type(updater).__name__} {plain(groups)}",
+            "the network": f"{type(net).__name__} {layers} with {tensors}",
+        }
+    )
+
+
+def describe_loader(loader):
+    """What a loader can be told by, in words."""
+    if loader is None:
+        return None
+    names = ("batch_size", "num_steps", "use_random_iter")
+    known = ", ".join(f"{name}={plain(getattr(loader, name, None))}" for name in names)
+    corpus = getattr(loader, "corpus", ())
+    corpus = corpus.tolist() if hasattr(corpus, "tolist") else list(corpus)
+    return f"{type(loader).__name__} with {known}, check sum {check_sum(corpus)}"
+
+
+def check_sum(content):
+    """A number that is another for another content."""
+    return zlib.crc32(repr(content).encode())
+
+
+def plain(content):
+    """The same without NumPy's numbers, which weights_only does not read."""
+    if isinstance(content, dict):
+        return {name: plain(part) for name, part in content.items()}
+    if isinstance(content, (list, tuple)):
+        return type(content)(map(plain, content))
+    if isinstance(content, numpy.ndarray):
+        return torch.as_tensor(content.astype("int64")) if content.dtype.kind in "iu" else content
+    if isinstance(content, (numpy.generic, numpy.str_)):
+        return content.item()
+    return content
 
 
 def weights(net):
     """All tensors of a network that a run changes, by name."""
     if isinstance(net, nn.Module):
-        return net.state_dict(keep_vars=True)
+        state = net.state_dict(keep_vars=True)
+        return {name: part for name, part in state.items() if isinstance(part, torch.Tensor)}
     return {str(k): param for k, param in enumerate(net.params)}

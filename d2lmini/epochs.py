@@ -82,7 +82,10 @@ def run_epoch(net, data_iter, loss, device, use_random_iter, update=None, watch=
         if update is not None:
             update(mean_loss)
         targets = (Y != IGNORED).sum()
-        total, num_targets = total + mean_loss.detach() * targets, num_targets + targets
+        summand = mean_loss.detach() * targets.to(
+            torch.promote_types(mean_loss.dtype, torch.float32)
+        )
+        total, num_targets = total + summand, num_targets + targets
         num_tokens += Y.numel()
         if watch is not None:  # waits for a GPU, and so only where somebody looks
             watch(_exp(float(total / num_targets)), num_tokens)

@@ -3,6 +3,7 @@
 Products and tanh are the same numbers up to the rounding; `room` is memory that is used again.
 """
 
+import sys
 import threading
 
 import torch
@@ -19,14 +20,14 @@ def product(left, right):
 
     `@` goes to MKL, which leaves half of an AMD processor's speed unused, and starts sooner.
     """
-    if not goes_to_onednn(len(left), right):
+    if left.dtype != right.dtype or not goes_to_onednn(len(left), right):
         return left @ right
     return torch.ops.mkldnn._linear_pointwise(left, dense(right).T, None, "none", [], "")
 
 
 def multiplier(right, sequence):
     """The function left -> left @ right, for every step of (num_steps, batch_size, ...)."""
-    if not goes_to_onednn(sequence.shape[1], right):
+    if sequence.dtype != right.dtype or not goes_to_onednn(sequence.shape[1], right):
         return lambda left: left @ right
     linear, weight = torch.ops.mkldnn._linear_pointwise.default, dense(right).T
     return lambda left: linear(left, weight, None, "none", [], "")
@@ -48,12 +49,18 @@ def dense(matrix):
 
 
 def tanh(A, out):
-    """tanh a = 2σ(2a) - 1, in half of the time of torch's own. `out` may be A itself."""
+    """tanh a = 2σ(2a) - 1, in half of the time of torch's own. `out` may be A itself.
+
+    The error is that of a number near 1, also where the result is small: 1e-7 in float32. Too much
+    for half precision, which takes torch's own; so does a GPU, where three calls cost more.
+    """
+    if A.device.type != "cpu" or A.dtype not in (torch.float32, torch.float64):
+        return torch.tanh(A, out=out)
     torch.add(A, A, out=out).sigmoid_()
     return torch.add(MINUS_ONE, out, alpha=2, out=out)
 
 
-MINUS_ONE = torch.tensor(-1.0)
+MINUS_ONE = torch.tensor(-1.0, device="cpu")
 
 
 class Linear(Function):
@@ -77,22 +84,36 @@ def room(like, shape):
 
     What was given out before is given out again once nothing else holds it: every training step
     needs the same few buffers, and memory fresh from the system costs a page fault every four
-    kilobytes. The buffers of the last 16 shapes stay, at most 32 of each.
+    kilobytes. At most KEPT bytes stay, those of the shapes used last.
     """
     if like.device.type != "cpu" or USE_COUNT is None or torch.is_inference_mode_enabled():
         return like.new_empty(shape)
     with _lock:
         buffers = _rooms.pop((shape, like.dtype), [])
         _rooms[shape, like.dtype] = buffers  # the shape used last stands last
-        if len(_rooms) > 16:
-            del _rooms[next(iter(_rooms))]
         for buffer in buffers:
-            if USE_COUNT(buffer.untyped_storage()._cdata) == 2:  # the buffer, and who asks
+            if _holders(buffer) == ALONE and not buffer.is_shared():  # nor by another process
                 return buffer[:]
         buffer = like.new_empty(shape)
-        if len(buffers) < 32:
+        if type(buffer) is torch.Tensor:
             buffers.append(buffer)
+        while sum(b.nbytes for kept in _rooms.values() for b in kept) > KEPT:
+            oldest = next(iter(_rooms.values()))
+            if oldest:
+                oldest.pop(0)
+            else:
+                del _rooms[next(iter(_rooms))]
         return buffer[:]
 
 
+KEPT = 128 * 2**20
 _rooms, _lock = {}, threading.Lock()
+
+
+def _holders(buffer):
+    """How many tensors hold the memory of a tensor, and how many names its storage has."""
+    storage = buffer.untyped_storage()
+    return USE_COUNT(storage._cdata), sys.getrefcount(storage)
+
+
+ALONE = USE_COUNT and _holders(torch.empty(1, device="cpu"))

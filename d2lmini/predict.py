@@ -39,8 +39,8 @@ def predict_ch8(prefix, num_preds, net, vocab, device=None, *, temperature=0.0):
     finally:
         if was_training:
             net.train()
-    separator = "" if isinstance(prefix, str) else " "
-    return separator.join(vocab.to_tokens(outputs))
+    tokens = [" ".join(t) if isinstance(t, tuple) else t for t in vocab.to_tokens(outputs)]
+    return ("" if isinstance(prefix, str) else " ").join(tokens)
 
 
 def sample_index(logits, temperature=0.0):
@@ -51,12 +51,14 @@ def sample_index(logits, temperature=0.0):
     check_amount("temperature", temperature)
     if temperature == 0:
         return int(logits.argmax())
-    return int(torch.multinomial(torch.softmax(logits / temperature, dim=0), 1))
+    logits = (logits - logits.max()).double() / temperature  # a tiny one would give inf - inf
+    return int(torch.multinomial(torch.softmax(logits, dim=0), 1))
 
 
 def known_tokens(prefix, vocab):
     """The tokens of `prefix` as the vocabulary spells them; ValueError where it knows none."""
-    if not isinstance(prefix, (str, list, tuple)) or not all(isinstance(t, str) for t in prefix):
+    is_list = isinstance(prefix, (str, list, tuple))
+    if not is_list or not all(isinstance(token, (str, tuple)) for token in prefix):
         raise TypeError(f"prefix must be a string or a list of words, got {prefix!r}")
     tokens = [_spelling(token, vocab) for token in prefix]
     if not any(token in vocab.token_to_idx for token in tokens):
@@ -67,5 +69,7 @@ def known_tokens(prefix, vocab):
 
 
 def _spelling(token, vocab):
+    if isinstance(token, tuple):  # a bigram
+        return token
     bare = unicodedata.normalize("NFKD", token.lower())[:1] if len(token) == 1 else token.lower()
     return next((t for t in (token, token.lower(), bare) if t in vocab.token_to_idx), token)

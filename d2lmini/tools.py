@@ -47,7 +47,7 @@ class Accumulator:
     """`n` running sums: `add(1.5, 20)` adds 1.5 to the first and 20 to the second."""
 
     def __init__(self, n):
-        check_count("n", n)
+        check_count("n", n, least=0)
         self.data = [0.0] * n
 
     def add(self, *args):
@@ -85,20 +85,24 @@ def try_all_gpus():
 
 def check_count(name, value, least=1):
     """ValueError, with the argument's name, unless `value` is an integer of `least` or more."""
+    if isinstance(value, torch.Tensor) and value.numel() == 1:
+        value = value.item()
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise ValueError(f"{name} must be an integer of {least} or more, got {value!r}")
 
 
 def check_amount(name, value):
     """ValueError, with the argument's name, unless `value` is a finite number of 0 or more."""
+    if isinstance(value, torch.Tensor) and value.numel() == 1:
+        value = value.item()
     if not isinstance(value, Real) or not 0 <= value < math.inf:
         raise ValueError(f"{name} must be a number of 0 or more, got {value!r}")
 
 
 def write_whole(path, content):
     """Write text or bytes all or nothing: a full disk or a stop leaves the old file as it was."""
-    path = Path(path)
-    draft = path.with_name(path.name + ".part")
+    path = Path(os.path.realpath(path))  # where a link leads, not the link
+    draft = path.with_name(f"{path.name}.{os.getpid()}.part")  # two processes, two drafts
     try:
         with open(draft, "wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)

@@ -49,7 +49,7 @@ def fit(
     check_amount("lr", lr)
     if lr > 1e30:  # float32 ends at 3e38, and an optimizer may multiply
         raise ValueError(f"lr must be at most 1e+30, got {lr}")
-    lr, num_epochs = float(lr), int(num_epochs)  # not NumPy's: a checkpoint holds plain numbers
+    lr, num_epochs = float(lr), int(num_epochs)
     prefixes = choose_prefixes(prefixes, vocab)
     if seed is not None:
         torch.manual_seed(seed)
@@ -68,10 +68,10 @@ def fit(
     history, seconds, num_tokens = History(num_epochs), 0.0, 0.0
 
     if checkpoint is not None:
+        rates = schedule and [float(schedule(epoch / num_epochs)) for epoch in range(num_epochs)]
         settings = checkpoints.describe(
-            net, train_iter, vocab, updater, lr=lr, num_epochs=num_epochs, seed=seed,
-            schedule=schedule and [schedule(0.0), schedule(0.5)], prefixes=prefixes,
-            use_random_iter=use_random_iter, validation=val_iter is not None,
+            net, updater, vocab, train_iter, val_iter, rates, lr=lr, num_epochs=num_epochs,
+            seed=seed, prefixes=prefixes, use_random_iter=use_random_iter,
         )  # fmt: skip
         found = checkpoints.load(checkpoint, settings, net, updater)
         if found is None:  # says now, and not after an hour, where nothing can be written
@@ -86,7 +86,7 @@ def fit(
 
     for epoch in range(history.epoch + 1, num_epochs + 1):
         if schedule is not None:
-            rate["lr"] = lr * schedule((epoch - 1) / num_epochs)
+            rate["lr"] = float(lr * schedule((epoch - 1) / num_epochs))
             for group in getattr(updater, "param_groups", []):
                 group["lr"] = rate["lr"]
         timer = Timer()
@@ -96,20 +96,25 @@ def fit(
             )
         seconds += timer.stop()
         num_tokens += speed * timer.times[-1]
-        history.epoch, history.perplexity = epoch, perplexity
-        history.speed = num_tokens / seconds
         # Far worse than a uniform guess, whose perplexity is the size of the vocabulary.
-        history.diverged = not perplexity < 1000 * len(vocab)
-        last = epoch == num_epochs or history.diverged
-        if epoch == 1 or epoch % period == 0 or last:
+        diverged = not perplexity < 1000 * len(vocab)
+        last = epoch == num_epochs or diverged
+        samples, val = [], []
+        if recorded := epoch == 1 or epoch % period == 0 or last:
+            if prefixes:
+                samples = [predict_ch8(prefixes[0], 50, net, vocab, device)]
+            if val_iter is not None:
+                with one_thread():
+                    val = [evaluate_perplexity(net, val_iter, device)]
+        # All at once: a run that is interrupted leaves curves of equal length.
+        history.epoch, history.perplexity, history.diverged = epoch, perplexity, diverged
+        history.speed = num_tokens / seconds
+        if recorded:
             history.epochs.append(epoch)
             history.seconds.append(seconds)
             history.train.append(perplexity)
-            if prefixes:
-                history.samples.append(predict_ch8(prefixes[0], 50, net, vocab, device))
-            if val_iter is not None:
-                with one_thread():
-                    history.val.append(evaluate_perplexity(net, val_iter, device))
+            history.samples += samples
+            history.val += val
         if checkpoint is not None and (last or time.monotonic() - saved >= SAVE_EVERY):
             try:
                 progress = history, seconds, num_tokens
@@ -132,7 +137,8 @@ def choose_prefixes(prefixes, vocab):
     try:
         return choose_prefixes(usual, vocab)
     except ValueError:  # another alphabet
-        return [vocab.to_tokens(min(1, len(vocab) - 1))] * 2
+        token = vocab.to_tokens(min(1, len(vocab) - 1))
+        return [token if isinstance(token, str) and len(token) == 1 else [token]] * 2
 
 
 def train_ch8(
@@ -171,7 +177,9 @@ def train_ch8(
     callback: a function called with the `History` after every epoch.
     checkpoint: a file to keep the run in, written about every second and at the end. Where it is
     already there, the run goes on from it, and ends with the weights and the history that it
-    would have had without a break. ValueError where it is broken or of another run.
+    would have had without a break. The random numbers of torch, Python and NumPy go on, too; an
+    iterator of your own must have no other memory. ValueError where the file is broken or of
+    another run.
     """
     prefixes = choose_prefixes(prefixes, vocab)
     legend = ["train"] + (["validation"] if val_iter is not None else [])

@@ -2,22 +2,25 @@
 
 import math
 from collections.abc import Iterable
+from numbers import Real
 
 import torch
 from torch import nn
 
-from .tools import check_amount, check_count
+from .tools import check_amount
 
 
 def sgd(params, lr, batch_size):
     """One step of minibatch stochastic gradient descent: param -= lr * grad / batch_size."""
     check_amount("lr", lr)
-    check_count("batch_size", batch_size)
+    check_amount("batch_size", batch_size)
+    if batch_size == 0:
+        raise ValueError("batch_size must be above 0, got 0")
     with torch.no_grad():
         for param in params:
             if param.grad is not None:
                 # float16 ends at 65,504; a larger factor would be an error, and no divergence.
-                step = min(lr / batch_size, torch.finfo(param.dtype).max)
+                step = min(float(lr) / float(batch_size), torch.finfo(param.dtype).max)
                 param.sub_(param.grad, alpha=step)
                 param.grad.zero_()
 
@@ -32,7 +35,7 @@ def grad_clipping(net, theta, device=None):
     net: an `nn.Module`, a model with `params`, or the parameters themselves.
     device: not used; the older edition passes it.
     """
-    if not (isinstance(theta, float) and theta == math.inf):  # which clips nothing
+    if not (isinstance(theta, Real) and theta == math.inf):  # which clips nothing
         check_amount("theta", theta)
     theta = float(theta)
     grads = [param.grad for param in parameters(net) if param.grad is not None]
@@ -54,7 +57,8 @@ def parameters(net):
     if isinstance(net, nn.Module):
         return list(net.parameters())
     params = getattr(net, "params", net)
-    params = list(params) if isinstance(params, Iterable) else [params]
+    is_list = isinstance(params, Iterable) and not isinstance(params, torch.Tensor)
+    params = list(params) if is_list else [params]
     for param in params:
         if not isinstance(param, torch.Tensor):
             raise TypeError(f"net must be a model or its parameters, got {param!r} among them")

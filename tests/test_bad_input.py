@@ -76,6 +76,8 @@ TABLE = [  # what is called, the error, its words
     (lambda: load(max_tokens=None), ValueError, "max_tokens must be an integer, -1 for all"),
     (lambda: load(max_tokens=10), ValueError, SHORT.format(10)),
     *[(lambda n=n: train(lr=n), ValueError, AMOUNT.format("lr", repr(n))) for n in NO_AMOUNTS],
+    (lambda: d2l.sgd([], 1, 0), ValueError, "batch_size must be above 0, got 0"),
+    (lambda: d2l.sgd([], 1, -1), ValueError, AMOUNT.format("batch_size", -1)),
     *[(lambda n=n: clip(n), ValueError, AMOUNT.format("theta", repr(n)))
       for n in NO_AMOUNTS if not (isinstance(n, float) and n == math.inf)],
     *[(lambda n=n: predict(temperature=n), ValueError, AMOUNT.format("temperature", repr(n)))
@@ -115,6 +117,28 @@ def test_bad_arguments(case):
     with pytest.raises(kind) as caught:
         call()
     assert words in str(caught.value)
+
+
+def test_one_number_in_a_tensor_is_a_number():
+    weight = torch.ones(2, requires_grad=True)
+    weight.grad = torch.tensor([3.0, 4.0])
+    d2l.sgd([weight], torch.tensor(0.5), torch.tensor(2.0))
+    assert weight.tolist() == [0.25, 0.0]
+    weight.grad = torch.tensor([3.0, 4.0])
+    assert d2l.grad_clipping(weight, torch.tensor(1.0)) == 5
+    torch.testing.assert_close(weight.grad, torch.tensor([0.6, 0.8]))
+    assert train(torch.tensor(0.5), prefixes=[]).epoch == 1
+
+
+def test_words_and_bigrams_can_be_trained_as_they_are():
+    words = TEXT.split() * 4
+    for tokens in (words, list(zip(words, words[1:]))):
+        vocab = d2l.Vocab(tokens)
+        batches = d2l.loaders.TextLoader(vocab[tokens], vocab, 2, 5, False)
+        net = d2l.RNNModel(nn.GRU(len(vocab), 4), len(vocab))
+        history = d2l.train_ch8(net, batches, vocab, 1, 2, "cpu")
+        first = vocab.to_tokens(1)
+        assert history.samples[0].startswith(first if isinstance(first, str) else " ".join(first))
 
 
 def test_what_is_unusual_and_fine():
@@ -189,9 +213,13 @@ def test_no_learning_rate_raises(lr):
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
 def test_other_precisions_train(dtype):
-    train_iter, vocab = load()
+    # As many batches as would take a sum in float16 beyond 65,504.
+    train_iter, vocab = d2l.load_data_text(TEXT * 60, 16, 25, max_tokens=-1)
     torch.manual_seed(0)
     net = d2l.RNNModel(nn.GRU(len(vocab), 8), len(vocab)).to(dtype)
-    *_, history = d2l.fit(net, train_iter, vocab, 1, 8, "cpu", seed=0, prefixes=[])
+    start = d2l.evaluate_perplexity(net.float(), train_iter)
+    found = d2l.evaluate_perplexity(net.to(dtype), train_iter)
+    assert math.isclose(found, start, rel_tol=0.02)
+    *_, history = d2l.fit(net, train_iter, vocab, 1, 3, "cpu", seed=0, prefixes=[])
     assert history.train[-1] < 0.9 * history.train[0]
     assert all(param.dtype == dtype for param in net.parameters())

@@ -44,7 +44,7 @@ def test_no_rows():
 
 def test_tanh_to_the_last_digits():
     values = torch.linspace(-30, 30, 100_001, dtype=torch.float64)
-    for dtype in (torch.float64, torch.float32):
+    for dtype in (torch.float64, torch.float32, torch.bfloat16):
         A, atol = values.to(dtype), 2 * torch.finfo(dtype).eps
         expected = torch.tanh(A.double())
         out = kernels.tanh(A, out=torch.empty_like(A))
@@ -90,10 +90,26 @@ def test_room_is_given_again_only_when_nobody_holds_it(monkeypatch):
 
 def test_room_keeps_only_so_much(monkeypatch):
     monkeypatch.setattr(kernels, "_rooms", {})
-    held = [kernels.room(torch.zeros(1), (size,)) for size in range(1, 50) for _ in range(40)]
-    assert len(kernels._rooms) <= 16
-    assert all(len(buffers) <= 32 for buffers in kernels._rooms.values())
+    monkeypatch.setattr(kernels, "KEPT", 10_000)
+    held = [kernels.room(torch.zeros(1), (size,)) for size in range(1, 50) for _ in range(9)]
     assert len({room.data_ptr() for room in held}) == len(held)
+    kept = sum(buffer.nbytes for buffers in kernels._rooms.values() for buffer in buffers)
+    assert 8_000 < kept <= 10_000
+    kernels.room(torch.zeros(1), (5000,))  # larger than all that may be kept
+    assert sum(buffer.nbytes for buffers in kernels._rooms.values() for buffer in buffers) == 0
+
+
+def test_room_that_others_hold(monkeypatch):
+    monkeypatch.setattr(kernels, "_rooms", {})
+    first = kernels.room(torch.zeros(1), (6,))
+    place, storage = first.data_ptr(), first.untyped_storage()
+    del first
+    assert kernels.room(torch.zeros(1), (6,)).data_ptr() != place  # its storage has a name
+    del storage
+    shared = kernels.room(torch.zeros(1), (7,)).share_memory_()
+    place = shared.data_ptr()
+    del shared
+    assert kernels.room(torch.zeros(1), (7,)).data_ptr() != place  # another process may read it
 
 
 def test_room_is_no_inference_tensor_later(monkeypatch):
