@@ -580,7 +580,8 @@ def test_where_a_picture_cannot_be_drawn_the_button_lives(monkeypatch, capsys):
     t.button.click()
     t.finish()
     monkeypatch.undo()
-    assert "no picture" in capsys.readouterr().err
+    printed = []
+    until(lambda: printed.append(capsys.readouterr().err) or "no picture" in "".join(printed))
     t.train()
     assert t.state == "finished"
 
