@@ -144,7 +144,7 @@ def plain(content):
         return type(content)(map(plain, content))
     if isinstance(content, numpy.ndarray):
         return torch.as_tensor(content.astype("int64")) if content.dtype.kind in "iu" else content
-    if isinstance(content, (numpy.generic, numpy.str_)):
+    if isinstance(content, numpy.generic):
         return content.item()
     return content
 

@@ -4,7 +4,7 @@ r"""The same cells, readable and fast: four changes to the order of the work, no
 2. No input waits for a state: all steps' inputs are projected at once, before the loop.
 3. The matrices of all gates stand side by side in one, so that a step is one product.
 4. The gradient of W_h is a sum over the steps of H_{t-1}ᵀ D_t. Put below one another, the steps
-   make two tall matrices, and the sum is one product of them (see `OneProduct`).
+   make two tall matrices, and the sum is one product of them (see `OneProduct` and `Times`).
 
     net = d2l.RNNModelScratch(28, 256, device, *cells.network(cells.gru, unroll=readable.unroll))
 

@@ -16,12 +16,12 @@ def sgd(params, lr, batch_size):
     check_amount("batch_size", batch_size)
     if batch_size == 0:
         raise ValueError("batch_size must be above 0, got 0")
+    step = float(lr) / float(batch_size)
     with torch.no_grad():
         for param in params:
             if param.grad is not None:
                 # float16 ends at 65,504; a larger factor would be an error, and no divergence.
-                step = min(float(lr) / float(batch_size), torch.finfo(param.dtype).max)
-                param.sub_(param.grad, alpha=step)
+                param.sub_(param.grad, alpha=min(step, torch.finfo(param.dtype).max))
                 param.grad.zero_()
 
 
