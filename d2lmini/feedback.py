@@ -1,168 +1,201 @@
-r"""Is my network right? `check` answers at once, and names the mistake where it knows it.
+r"""Is my function right? `check` answers at once, and names the mistake where it knows it.
 
     d2l.check(gru)                # a function from your own notebook, named as in the lessons
     d2l.check(mine, "lstm")       # or with any other name
 
-It runs the function on several shapes beside the equations, and compares logits, states and the
-gradient of every parameter. Where they differ, it tries the mistakes that are made most, one by
-one: each is the right network with that one thing wrong, and the one that computes what your
-function computes is the one that you made.
+It runs the function on several cases beside a right one and compares all results, of networks
+also the gradient of every parameter. Where they differ, it tries the mistakes that are made most,
+one by one and two by two: the one that computes what your function computes is the one you made.
 """
+
+import json
+import os
 
 import torch
 
-from . import cells
-from .mistakes import mistakes, network
-
-SHAPES = [  # (num_steps, batch_size, vocab_size, num_hiddens), the smallest first
-    (1, 1, 2, 2),
-    (2, 1, 3, 2),
-    (1, 2, 3, 4),
-    (3, 2, 4, 5),
-    (5, 3, 7, 4),
-    (7, 4, 5, 8),
-]
-TASKS = {"rnn": cells.rnn, "gru": cells.gru, "lstm": cells.lstm}
+from .exercises import EXERCISES, WrongAnswer
+from .plotting import in_notebook
 
 
-class WrongAnswer(AssertionError):
-    """What `check` raises: the mistake in words, the smallest case that shows it, both values."""
+def check(function, task=None, *, seed=0):
+    """Compare a function with a right one, on small cases.
 
-
-def check(function, task=None):
-    """Compare `function(inputs, state, params)` with the equations of a lesson.
-
-    function: as in lessons 01, 03 and 05: inputs are one-hot vectors (num_steps, batch_size,
-    vocab_size); state is (H,), or (H, C) of an LSTM; params are those of the lesson, W_hq and b_q
-    last. It returns logits (num_steps * batch_size, vocab_size), and the new state, a tuple.
-    task: "rnn", "gru" or "lstm"; without it, the function's name.
+    task: what the function is to be; without it, the function's name.
+    "rnn", "gru", "lstm", "mgu", "coupled", "deep", "bidirectional": `function(inputs, state,
+    params)` as in lessons 01, 03 and 05. inputs are one-hot vectors (num_steps, batch_size,
+    vocab_size); state is (H,), (H, C) of an LSTM, (H1, H2) of two layers, (H_f, H_b) of two
+    directions, each (batch_size, num_hiddens); params are the lesson's, W_hq and b_q last. It
+    returns logits (num_steps * batch_size, vocab_size), and the new state, a tuple.
+    "vocabulary", "batches", "perplexity", "clip": the functions of the homework.
+    seed: other numbers for the same cases.
 
     Prints one line where all agrees. Raises `WrongAnswer` otherwise, and ValueError for a task
     that there is not.
     """
     task = task or getattr(function, "__name__", None)
-    if task not in TASKS:
-        raise ValueError(f"task must be one of {', '.join(map(repr, TASKS))}, got {task!r}")
-    cell = TASKS[task]
-    for shape in SHAPES:
-        expected = run(network(cell), cell, make_case(cell, shape))
-        found = attempt(function, cell, shape)
-        wrong = [name for name in expected if not same(found[name], expected[name])]
+    if task not in EXERCISES:
+        raise ValueError(f"task must be one of {', '.join(map(repr, EXERCISES))}, got {task!r}")
+    exercise = EXERCISES[task]
+    for case in exercise.cases:
+        expected = run(exercise, exercise.right, case, seed)
+        found = attempt(exercise, function, case, seed)
+        wrong = differences(found, expected)
         if wrong:
-            words = mistake(function, cell) or without_a_name(wrong)
+            words = mistake(exercise, function, seed) or clue(exercise, function, wrong, seed)
+            draw(found.get(wrong[0]), expected.get(wrong[0]), wrong[0])
             raise WrongAnswer(
-                f"{words}\n{in_words(shape)}, {wrong[0]}:\nyours\n{found[wrong[0]].detach()}\n"
-                f"the equations\n{expected[wrong[0]].detach()}"
+                f"{words}\n{described(exercise, case, seed)}, {wrong[0]}:\n"
+                f"yours\n{shown(found.get(wrong[0]))}\nright\n{shown(expected.get(wrong[0]))}"
             )
-    print(f"{task}: logits, states and gradients agree with the equations in {len(SHAPES)} shapes")
+    print(f"{task}: {exercise.agreed}")
 
 
-def make_case(cell, shape):
-    """Random inputs, state and parameters of a shape, the same every time."""
-    num_steps, batch_size, vocab_size, num_hiddens = shape
-    generator = torch.Generator().manual_seed(sum(shape))
-
-    def draw(*size):
-        return torch.randn(*size, generator=generator).requires_grad_()
-
-    rows = {"W_x": vocab_size, "W_h": num_hiddens}
-    params = [
-        draw(rows[name[:3]], num_hiddens) if name[0] == "W" else draw(num_hiddens)
-        for name in cells.names(cell)
-    ]
-    params += [draw(num_hiddens, vocab_size), draw(vocab_size)]
-    state = tuple(draw(batch_size, num_hiddens) for _ in range(2 if cell is cells.lstm else 1))
-    tokens = torch.randint(vocab_size, (num_steps, batch_size), generator=generator)
-    return torch.eye(vocab_size)[tokens], state, params
+def run(exercise, function, case, seed):
+    """All results of a function in a case."""
+    return exercise.results(function, exercise.make(case, seed))
 
 
-def run(function, cell, case):
-    """Logits, new state, and the gradients of a weighted sum of them, by name."""
-    inputs, state, params = case
-    logits, new_state = function(inputs, state, params)
-    results = {"logits": logits, **dict(zip(("H", "C"), new_state))}
-    total = torch.zeros((), requires_grad=True)  # has a gradient, whatever the function did
-    for part in results.values():
-        total = total + (part * torch.linspace(1, 2, part.numel()).view_as(part)).sum()
-    leaves = [*params, *state]
-    names = [*cells.names(cell), "W_hq", "b_q", "the first H", "the first C"]
-    grads = torch.autograd.grad(total, leaves, allow_unused=True)
-    for name, leaf, grad in zip(names, leaves, grads):
-        results[f"the gradient of {name}"] = torch.zeros_like(leaf) if grad is None else grad
-    return results
-
-
-def attempt(function, cell, shape):
-    """What the student's function gives; WrongAnswer where that has not even the right form."""
-    num_steps, batch_size, vocab_size, num_hiddens = shape
-    inputs, state, params = make_case(cell, shape)
+def attempt(exercise, function, case, seed):
+    """What the student's function gives; WrongAnswer where it does not get so far."""
+    where = described(exercise, case, seed)
     try:
-        returned = function(inputs, state, params)
+        return run(exercise, function, case, seed)
     except NotImplementedError as error:
         raise WrongAnswer("Nothing is written yet: it raises NotImplementedError.") from error
+    except WrongAnswer as error:
+        raise WrongAnswer(f"{error}\n{where}") from None
     except Exception as error:
-        raise WrongAnswer(
-            f"It raises {type(error).__name__}: {error}\n{in_words(shape)}"
-        ) from error
-    if not isinstance(returned, tuple) or len(returned) != 2:
-        raise WrongAnswer(f"It must return logits and the new state, got {type(returned).__name__}")
-    logits, new_state = returned
-    if not isinstance(new_state, (tuple, list)) or len(new_state) != len(state):
-        wanted = "(H, C)" if len(state) == 2 else "(H,)"
-        raise WrongAnswer(
-            f"The new state must be the tuple {wanted}, got {type(new_state).__name__}"
-            + (f" of {len(new_state)}" if isinstance(new_state, (tuple, list)) else "")
-        )
-    shapes = {"logits": (num_steps * batch_size, vocab_size)}
-    shapes |= {name: (batch_size, num_hiddens) for name, _ in zip("HC", state)}
-    for part, (name, wanted) in zip((logits, *new_state), shapes.items()):
-        if not isinstance(part, torch.Tensor) or part.shape != wanted:
-            got = tuple(part.shape) if isinstance(part, torch.Tensor) else type(part).__name__
-            hint = ""
-            if name == "logits" and got == (num_steps, batch_size, vocab_size):
-                hint = ": put the steps below one another, with torch.cat"
-            raise WrongAnswer(
-                f"{name} must have the shape {wanted}, got {got}{hint}\n{in_words(shape)}"
-            )
-    try:
-        return run(function, cell, make_case(cell, shape))
-    except RuntimeError as error:  # a parameter or a state was changed in place
-        raise WrongAnswer(f"Its gradients cannot be taken: {error}\n{in_words(shape)}") from error
+        words = mistake(exercise, function, seed)
+        words = words + "\n" if words else ""
+        raise WrongAnswer(f"{words}It raises {type(error).__name__}: {error}\n{where}") from error
 
 
-def mistake(function, cell):
-    """The words of the mistake that computes what the function computes, on every shape."""
-    cases = [make_case(cell, shape) for shape in SHAPES]
-    found = [run(function, cell, case) for case in cases]
-    for words, parts in mistakes(cell).items():
-        wrong = network(cell, **parts)
-        if all(agree(ours, run(wrong, cell, case)) for ours, case in zip(found, cases)):
+def described(exercise, case, seed):
+    """A case in words."""
+    return exercise.describe(case, exercise.make(case, seed))
+
+
+def mistake(exercise, function, seed):
+    """The words of the mistake that computes what the function computes, in every case."""
+    found = [outcome(exercise, function, case, seed) for case in exercise.cases]
+    if all(isinstance(results, str) for results in found):
+        return None
+    for words, wrong in exercise.wrong():
+        others = (outcome(exercise, wrong, case, seed) for case in exercise.cases)
+        if all(agree(ours, theirs) for ours, theirs in zip(found, others)):
             return words
     return None
 
 
-def without_a_name(wrong):
+def outcome(exercise, function, case, seed):
+    """All results, or the name of the error."""
+    try:
+        return run(exercise, function, case, seed)
+    except Exception as error:
+        return type(error).__name__
+
+
+def clue(exercise, function, wrong, seed):
     """What can be said of a mistake that is not among those that are known."""
     if wrong[0].startswith("the gradient"):
         return (
             f"Logits and states are right, {wrong[0]} is not: is there a detach(), a .data, an "
             "item() or a no_grad() on the way?"
         )
-    return f"{wrong[0]} is wrong, and it is none of the mistakes that are made most."
+    words = f"{wrong[0]} is wrong, and it is none of the mistakes that are made most."
+    if not exercise.clues:
+        return words
+    for what, hint in (
+        (lambda shape: shape[0] == 1, "one letter: look at what a step hands to the next"),
+        (lambda shape: shape[1] == 1, "one text: are several of them mixed up?"),
+    ):
+        cases = [case for case in exercise.cases if what(case)]
+        if right_with(exercise, function, cases, seed):
+            return f"{words} It is right for {hint}"
+    found = [
+        name for name in exercise.clues
+        if right_with(exercise, function, exercise.cases, seed, zero=name)
+    ]  # fmt: skip
+    if found:
+        return f"{words} With {' or '.join(found)} = 0 all is right: look at where that is used."
+    return words
 
 
-def in_words(shape):
-    """The shape as its four numbers with their names."""
-    names = ("num_steps", "batch_size", "vocab_size", "num_hiddens")
-    return "With " + ", ".join(f"{name}={size}" for name, size in zip(names, shape))
+def right_with(exercise, function, cases, seed, **how):
+    """Whether values (not gradients) are right in these cases."""
+    for case in cases:
+        results = []
+        for one in (function, exercise.right):
+            try:
+                results.append(exercise.results(one, exercise.make(case, seed, **how)))
+            except Exception:
+                return False
+        if any(not name.startswith("the gradient") for name in differences(*results)):
+            return False
+    return bool(cases)
+
+
+def differences(found, expected):
+    """The names of the results that differ."""
+    names = [*expected, *(name for name in found if name not in expected)]
+    return [name for name in names if not same(found.get(name), expected.get(name))]
+
+
+def agree(found, expected):
+    """Whether all results are the same, or the same error came."""
+    if isinstance(found, str) or isinstance(expected, str):
+        return found == expected
+    return not differences(found, expected)
 
 
 def same(a, b):
-    """Whether two tensors are equal up to float32's rounding through a few steps."""
+    """Whether two results are equal; tensors up to float32's rounding through a few steps."""
+    if not isinstance(a, torch.Tensor) or not isinstance(b, torch.Tensor):
+        return type(a) is type(b) and a == b
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return False
     scale = 1 + b.detach().abs().nan_to_num().max().item()
     return torch.allclose(a, b, rtol=1e-3, atol=1e-4 * scale, equal_nan=True)
 
 
-def agree(found, expected):
-    """Whether all results are the same."""
-    return all(same(found[name], expected[name]) for name in expected)
+def shown(value):
+    """A result in words."""
+    return value.detach() if isinstance(value, torch.Tensor) else value
+
+
+def draw(found, expected, name):
+    """In a notebook, where numbers are many: both as heatmaps, and their difference."""
+    if not isinstance(found, torch.Tensor) or found.shape != expected.shape:
+        return
+    if found.dim() != 2 or found.numel() < 8 or not in_notebook():
+        return
+    from .figures import show_difference
+
+    show_difference(found, expected, name)
+
+
+# --- for graders -------------------------------------------------------------------------------
+
+
+def numbers(function, task, seed):
+    """All results of a function in all cases, as plain numbers and words, for `json`."""
+    exercise = EXERCISES[task]
+    found = [run(exercise, function, case, seed) for case in exercise.cases]
+    return [
+        [value.detach().flatten().tolist() if isinstance(value, torch.Tensor) else value
+         for value in results.values()]
+        for results in found
+    ]  # fmt: skip
+
+
+def hand_in(function, task):
+    """What a hidden test does: `check` with other numbers, and all results for the grader.
+
+    A grader sets D2LMINI_SEED to a number that nobody knew before, and compares the results that
+    are printed here in a process of its own: so it need not believe what the notebook says of
+    itself. Without it, this is `check`.
+    """
+    seed = os.environ.get("D2LMINI_SEED")
+    check(function, task, seed=int(seed or 1))
+    if seed:
+        print("results:", json.dumps(numbers(function, task, int(seed))))

@@ -65,3 +65,21 @@ def show_over_text(values, text, labels, limits=(-1, 1), name=""):
     axes.tick_params(length=0)
     axes.grid(False)
     axes.figure.colorbar(picture, ax=axes, pad=0.01, label=name)
+
+
+def show_difference(found, expected, name):
+    """Your values, the right ones, and the difference, as three heatmaps side by side."""
+    parts = {"yours": found, "right": expected, "yours - right": found - expected}
+    low_high = max(part.detach().abs().nan_to_num().max().item() for part in parts.values()) or 1.0
+    set_figsize((7.2, 2.4))
+    figure, axes = plt.subplots(1, 3, layout="constrained")
+    for ax, (title, part) in zip(axes, parts.items()):
+        picture = ax.imshow(
+            part.detach().numpy(), cmap="PuOr_r", vmin=-low_high, vmax=low_high,
+            aspect="auto", interpolation="nearest",
+        )  # fmt: skip
+        ax.set(title=title, xlabel="column")
+        ax.grid(False)
+    axes[0].set_ylabel(f"row of {name}")
+    figure.colorbar(picture, ax=axes, pad=0.01)
+    plt.show()

@@ -1,11 +1,15 @@
 """Planted mistakes are called by their names: students' functions with one line changed each."""
 
+import itertools
+import json
+import math
+
 import pytest
 import torch
 
 import d2lmini as d2l
 from d2lmini import cells, feedback
-from d2lmini.mistakes import mistakes
+from d2lmini.exercises import EXERCISES, WrongAnswer
 
 RNN = """
 def rnn(inputs, state, params):
@@ -45,7 +49,96 @@ def lstm(inputs, state, params):
         outputs.append((H @ W_hq) + b_q)
     return torch.cat(outputs, dim=0), (H, C)
 """
-RIGHT = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
+MGU = """
+def mgu(inputs, state, params):
+    W_xf, W_hf, b_f, W_xh, W_hh, b_h, W_hq, b_q = params
+    H, = state
+    outputs = []
+    for X in inputs:
+        F = torch.sigmoid(X @ W_xf + H @ W_hf + b_f)
+        H_tilde = torch.tanh(X @ W_xh + (F * H) @ W_hh + b_h)
+        H = (1 - F) * H + F * H_tilde
+        outputs.append(H @ W_hq + b_q)
+    return torch.cat(outputs, dim=0), (H,)
+"""
+COUPLED = """
+def coupled(inputs, state, params):
+    W_xf, W_hf, b_f, W_xo, W_ho, b_o, W_xc, W_hc, b_c, W_hq, b_q = params
+    (H, C) = state
+    outputs = []
+    for X in inputs:
+        F = torch.sigmoid(X @ W_xf + H @ W_hf + b_f)
+        O = torch.sigmoid(X @ W_xo + H @ W_ho + b_o)
+        C_tilde = torch.tanh(X @ W_xc + H @ W_hc + b_c)
+        C = F * C + (1 - F) * C_tilde
+        H = O * torch.tanh(C)
+        outputs.append(H @ W_hq + b_q)
+    return torch.cat(outputs, dim=0), (H, C)
+"""
+DEEP = """
+def deep(inputs, state, params):
+    W_xh1, W_hh1, b_h1, W_xh2, W_hh2, b_h2, W_hq, b_q = params
+    H1, H2 = state
+    outputs = []
+    for X in inputs:
+        H1 = torch.tanh(X @ W_xh1 + H1 @ W_hh1 + b_h1)
+        H2 = torch.tanh(H1 @ W_xh2 + H2 @ W_hh2 + b_h2)
+        outputs.append(H2 @ W_hq + b_q)
+    return torch.cat(outputs, dim=0), (H1, H2)
+"""
+BIDIRECTIONAL = """
+def bidirectional(inputs, state, params):
+    W_xhf, W_hhf, b_hf, W_xhb, W_hhb, b_hb, W_hq, b_q = params
+    H_f, H_b = state
+    f, b = [], []
+    for X in inputs:
+        H_f = torch.tanh(X @ W_xhf + H_f @ W_hhf + b_hf)
+        f.append(H_f)
+    for X in inputs.flip(0):
+        H_b = torch.tanh(X @ W_xhb + H_b @ W_hhb + b_hb)
+        b.append(H_b)
+    H = torch.cat([torch.stack(f), torch.stack(b).flip(0)], dim=2)
+    return (H @ W_hq + b_q).flatten(0, 1), (H_f, H_b)
+"""
+VOCABULARY = """
+def vocabulary(tokens):
+    counts = {}
+    for token in tokens:
+        counts[token] = counts.get(token, 0) + 1
+    found = sorted(counts, key=lambda token: -counts[token])
+    return {token: k for k, token in enumerate(["<unk>"] + found)}
+"""
+BATCHES = """
+def batches(corpus, batch_size, num_steps, offset):
+    num_tokens = ((len(corpus) - offset - 1) // batch_size) * batch_size
+    Xs = torch.tensor(corpus[offset: offset + num_tokens])
+    Ys = torch.tensor(corpus[offset + 1: offset + 1 + num_tokens])
+    Xs, Ys = Xs.reshape(batch_size, -1), Ys.reshape(batch_size, -1)
+    num_batches = Xs.shape[1] // num_steps
+    for i in range(0, num_steps * num_batches, num_steps):
+        X = Xs[:, i: i + num_steps]
+        Y = Ys[:, i: i + num_steps]
+        yield X, Y
+"""
+PERPLEXITY = """
+def perplexity(probabilities):
+    total = 0
+    for p in probabilities.tolist():
+        total -= math.log(p)
+    return math.exp(total / len(probabilities))
+"""
+CLIP = """
+def clip(gradients, theta):
+    norm = torch.sqrt(sum(torch.sum((g ** 2)) for g in gradients))
+    if norm > theta:
+        gradients = [g * theta / norm for g in gradients]
+    return gradients
+"""
+RIGHT = {
+    "rnn": RNN, "gru": GRU, "lstm": LSTM, "mgu": MGU, "coupled": COUPLED, "deep": DEEP,
+    "bidirectional": BIDIRECTIONAL, "vocabulary": VOCABULARY, "batches": BATCHES,
+    "perplexity": PERPLEXITY, "clip": CLIP,
+}  # fmt: skip
 OUTPUT = {
     "rnn": "outputs.append(torch.mm(H, W_hq) + b_q)",
     "gru": "outputs.append(H @ W_hq + b_q)",
@@ -74,7 +167,11 @@ PLANTED = {
         (" + b_r", "", "b_r is not used"),
         ("(H @ W_hr)", "(H @ W_hr.T)", "W_hr is turned"),
         ("Z = torch.sigmoid((X @ W_xz) + (H @ W_hz) + b_z)",
-         "Z = torch.sigmoid((X @ W_xr) + (H @ W_hr) + b_r)", None),
+         "Z = torch.sigmoid((X @ W_xr) + (H @ W_hr) + b_r)", "H is mixed with the reset gate"),
+        ("((R * H) @ W_hh)", "((Z * H) @ W_hh)", "in place of the reset gate R"),
+        ("((R * H) @ W_hh) + b_h", "R * (H @ W_hh)", "Two things at once. The reset gate"),
+        ("torch.sigmoid((X @ W_xz) + (H @ W_hz) + b_z)", "torch.sigmoid((X @ W_xz) + b_z)",
+         "W_hz is not used"),
         ("W_xz, W_hz, b_z, W_xr, W_hr, b_r,", "W_xr, W_hr, b_r, W_xz, W_hz, b_z,",
          "The parameters of the update gate and the reset gate are exchanged"),
     ],
@@ -92,11 +189,146 @@ PLANTED = {
         (" + b_f", "", "b_f is not used"),
         ("return torch.cat(outputs, dim=0), (H, C)", "return torch.cat(outputs, dim=0), (C, H)",
          "H and C are returned the wrong way round"),
-        ("(H, C) = state", "(C, H) = state", None),
+        ("(H, C) = state", "(C, H) = state", "H and C are taken out of the state the wrong way"),
+        ("O * torch.tanh(C)", "torch.tanh(O * C)", "The tanh stands around O ⊙ C"),
+        ("+ I * C_tilde", "+ O * C_tilde", "The output gate stands where the input gate"),
         ("W_xi, W_hi, b_i, W_xf, W_hf, b_f,", "W_xf, W_hf, b_f, W_xi, W_hi, b_i,",
          "F and I, or their parameters, are"),
     ],
+    "mgu": [
+        ("(F * H) @ W_hh", "F * (H @ W_hh)", "after the product"),
+        ("(F * H) @ W_hh", "H @ W_hh", "does not multiply the H that the candidate sees"),
+        ("(F * H) @ W_hh", "((1 - F) * H) @ W_hh", "1 - F in place of F"),
+        ("(1 - F) * H + F * H_tilde", "F * H + (1 - F) * H_tilde", "F and 1 - F are exchanged"),
+        ("+ F * H_tilde", "+ H_tilde", "The candidate is added whole"),
+        ("(1 - F) * H + F", "H + F", "The old H is added whole"),
+        ("(1 - F) * H + F * H_tilde", "F * H_tilde", "The old H is missing"),
+        ("(1 - F) * H + F * H_tilde", "H_tilde", "H is the candidate"),
+        ("torch.tanh(X", "torch.sigmoid(X", "The candidate goes through σ"),
+        ("torch.tanh(X", "torch.relu(X", "The candidate goes through a ReLU"),
+        ("torch.sigmoid(", "torch.tanh(", "The gates go through tanh"),
+        (" + b_f", "", "b_f is not used"),
+        (" + b_h", "", "b_h is not used"),
+    ],
+    "coupled": [
+        ("F * C + (1 - F) * C_tilde", "(1 - F) * C + F * C_tilde", "F and 1 - F are exchanged"),
+        ("(1 - F) * C_tilde", "F * C_tilde", "The candidate has the factor F"),
+        ("(1 - F) * C_tilde", "C_tilde", "The factor 1 - F is not used"),
+        ("F * C + (1", "C + (1", "The forget gate is not used"),
+        ("F * C + ", "", "The old C is not used"),
+        ("O * torch.tanh(C)", "O * C", "there must be a tanh around C"),
+        ("O * torch.tanh(C)", "torch.tanh(C)", "The output gate is not used"),
+        ("torch.tanh(X", "(X", "The candidate has no tanh"),
+        (" + b_o", "", "b_o is not used"),
+        ("(H, C)\n", "(C, H)\n", "returned the wrong way round"),
+        ("W_xf, W_hf, b_f, W_xo, W_ho, b_o,", "W_xo, W_ho, b_o, W_xf, W_hf, b_f,",
+         "The parameters of the forget gate and the output gate are exchanged"),
+    ],
+    "deep": [
+        ("H2 = torch.tanh(H1 @", "H2 = torch.tanh(X @", "The second layer reads X"),
+        ("H2 @ W_hh2", "H1 @ W_hh2", "The second layer goes on from the first layer's H"),
+        ("H1 @ W_xh2 + H2 @ W_hh2 + b_h2", "H1 @ W_xh1 + H2 @ W_hh1 + b_h1",
+         "Both layers use the parameters of the first"),
+        ("H2 @ W_hq", "H1 @ W_hq", "The output layer reads the first layer"),
+        ("H2 @ W_hq", "(H1 + H2) @ W_hq", "reads the sum of both"),
+        ("(H1, H2)\n", "(H2, H1)\n", "H1 and H2 are returned the wrong way round"),
+        ("H1, H2 = state", "H2, H1 = state", "taken out of the state the wrong way"),
+        ("H1 = torch.tanh(", "H1 = (", "The first layer has no tanh"),
+        ("H2 = torch.tanh(", "H2 = (", "The second layer has no tanh"),
+        (" + b_h2", "", "b_h2 is not used"),
+        (" + H1 @ W_hh1", "", "W_hh1 is not used"),
+        ("for X in inputs:\n", "for X in inputs:\n        H2 = state[1]\n",
+         "The second layer's state is not carried on"),
+        ("for X in inputs:\n", "for X in inputs:\n        H1 = state[0]\n",
+         "The first layer's state is not carried on"),
+        ("H2 @ W_hh2", "H2 @ W_hh2.T", "W_hh2 is turned"),
+        ("H1 = torch.tanh(", "old = H1\n        H1 = torch.tanh(", "PASSES"),
+    ],
+    "bidirectional": [
+        ("inputs.flip(0):", "inputs:", "reads the text forwards, and its states are turned"),
+        (".flip(0)], dim=2", "], dim=2", "The backward states are not turned round"),
+        ("inputs.flip(0)", "inputs.flip(1)", "gets the batch turned round, not the steps"),
+        ("[torch.stack(f), torch.stack(b).flip(0)]", "[torch.stack(b).flip(0), torch.stack(f)]",
+         "The halves are exchanged"),
+        ("torch.stack(b).flip(0)]", "torch.stack(f)]", "reads the forward H twice"),
+        ("X @ W_xhb + H_b @ W_hhb + b_hb", "X @ W_xhf + H_b @ W_hhf + b_hf",
+         "Both directions use the parameters of the forward one"),
+        ("inputs.flip(0):\n        H_b = torch.tanh(", "inputs.flip(0):\n        H_b = (", None),
+        ("for X in inputs.flip(0)", "H_b = H_f\n    for X in inputs.flip(0)",
+         "goes on from the forward direction's last H"),
+        ("H_f, H_b = state", "H_f, _ = state; H_b = H_f",
+         "Both directions begin from the forward direction's first H"),
+        ("(H_f, H_b)\n", "(H_b, H_f)\n", "returned the wrong way round"),
+        ("(H_f, H_b)\n", "(H_f, b[0])\n", "has read one letter"),
+        (" + b_hb", "", "b_hb is not used"),
+        ("H_b @ W_hhb", "H_b @ W_hhb.T", "W_hhb is turned"),
+        (".flatten(0, 1)", "", "put the steps below one another"),
+        (".flatten(0, 1)", ".transpose(0, 1).flatten(0, 1)", "text by text"),
+    ],
+    "vocabulary": [
+        ('["<unk>"] + found', "found", "<unk> is missing; it has the index 0"),
+        ('["<unk>"] + found', 'found + ["<unk>"]', "<unk> comes last"),
+        ('["<unk>"] + found)', '["<unk>"] + found, 1)', "The indices begin with 1"),
+        ('enumerate(["<unk>"] + found)', "enumerate(found, 1)", "its place is left empty"),
+        ("-counts[token]", "counts[token]", "The rarest token comes first"),
+        ("-counts[token]", "token", "alphabetical order; they are to be ordered by how often"),
+        ("-counts[token]", "0", "in the order in which they first occur"),
+        ("-counts[token]", "(-counts[token], token)", "Equally frequent tokens"),
+        ("{token: k for", "{k: token for", "Keys and values are exchanged"),
+        ('    found', '    return counts\n    found', "The values are counts"),
+        ('    found', '    return list(counts)\n    found', "must return a dict, got list"),
+    ],
+    "batches": [
+        ("corpus[offset + 1: offset + 1 +", "corpus[offset: offset +", "Y is the same as X"),
+        ("yield X, Y", "yield Y, X", "X and Y are exchanged"),
+        ("yield X, Y", "yield X.T, Y.T", "The batches are turned"),
+        ("corpus[offset + 1: offset + 1 + num", "corpus[1: 1 + num", "used for X and not for Y"),
+        ("    num_tokens", "    offset = 0\n    num_tokens", "The offset is not used"),
+        ("Xs.reshape(batch_size, -1), Ys.reshape(batch_size, -1)",
+         "Xs.reshape(-1, batch_size).T, Ys.reshape(-1, batch_size).T", "down a column"),
+        ("num_batches, num_steps):", "num_batches - num_steps + 1):", "The batches overlap"),
+        ("num_steps * num_batches", "Xs.shape[1]", "makes a shorter batch"),
+        ("num_steps * num_batches", "num_steps * (num_batches - 1)", "The last full batch"),
+        ("range(0,", "range(num_steps,", "The first batch is missing"),
+        ("Y = Ys[:, i: i + num_steps]", "Y = X.roll(-1, 1)", "The last Y of a row is its first X"),
+        ("yield X, Y", "yield X", "A batch must be a pair (X, Y)"),
+        ("yield X, Y", "yield X.tolist(), Y.tolist()", "X and Y must be tensors"),
+    ],
+    "perplexity": [
+        ("-= math.log(p)", "+= math.log(p)", "The minus is missing"),
+        ("math.exp(total / len(probabilities))", "total / len(probabilities)", "The exp is missin"),
+        ("total / len(probabilities)", "total", "The sum stands where the mean belongs"),
+        ("math.log(p)", "math.log2(p)", "base 2, the power base e"),
+        ("math.log(p)", "math.log10(p)", "base 10, the power base e"),
+        ("math.exp(total / len(probabilities))", "2 ** (total / len(probabilities))",
+         "base e, the power base 2"),
+        ("    total = 0", "    return 1 / probabilities.mean()", "1 over the mean probability"),
+        ("    total = 0", "    return (1 / probabilities).mean()", "the mean of 1 / p"),
+        ("len(probabilities)", "max(1, len(probabilities) - 1)", None),
+        ("    total = 0", "    return torch.exp(-probabilities.log())", "one number, got"),
+        ("    total = 0", "    return 'two'\n    total = 0", "one number, got str"),
+    ],
+    "clip": [
+        ("    norm =", "    return [g.clamp(-theta, theta) for g in gradients]\n    norm =",
+         "Every number is cut off by itself"),
+        ("    norm =", "    return [g * min(1, theta / max(g.norm(), 1e-9)) for g in gradients]\n"
+         "    norm =", "Each gradient is clipped by a norm of its own"),
+        ("    if norm > theta:", "    if norm > 0:", "scaled even where their norm is less than"),
+        ("    if norm > theta:", "    if True:", "and 0 / 0 where it is 0"),
+        ("g * theta / norm", "g / norm", "scaled to a norm of 1"),
+        ("norm > theta", "0 < norm < theta", "The condition is the wrong way round"),
+        ("torch.sqrt(sum(torch.sum((g ** 2)) for g in gradients))",
+         "sum(torch.sum((g ** 2)) for g in gradients)", "lacks its square root"),
+        ("torch.sqrt(sum(torch.sum((g ** 2)) for g in gradients))",
+         "sum(g.norm() for g in gradients)", "the sum of the gradients' norms"),
+        ("torch.sqrt(sum(torch.sum((g ** 2)) for g in gradients))",
+         "sum(g.abs().sum() for g in gradients)", "the norm of absolute values"),
+        ("norm > theta", "False", "Nothing is clipped"),
+        ("g * theta / norm", "0 * g", "set to zero"),
+        ("return gradients", "pass", "must return a list of tensors, got NoneType"),
+    ],
 }  # fmt: skip
+PLANTED["deep"].pop()
 for task, append in OUTPUT.items():
     value = append.removeprefix("outputs.append(").removesuffix(")")
     first = "H, = state\n" if task != "lstm" else "(H, C) = state\n"
@@ -115,7 +347,7 @@ for task, append in OUTPUT.items():
         ("dim=0), (H,)" if task != "lstm" else "dim=0), (H, C)", "dim=0), H",
          "The new state must be the tuple"),
         ("for X in inputs:\n", "for X in inputs:\n        H = state[0]\n",
-         "The state is not carried on" if task != "lstm" else None),
+         "The state is not carried on" if task != "lstm" else "H is not carried on"),
         (append, append + "\n        H = H.detach()", "is not: is there a detach()"),
         ("    outputs = []", "    raise NotImplementedError", "Nothing is written yet"),
         ("outputs = []", "outputs = [[]]", "It raises TypeError"),
@@ -126,17 +358,22 @@ CASES = [(task, k) for task, rows in PLANTED.items() for k in range(len(rows))]
 def written(task, old="", new=""):
     source = RIGHT[task]
     assert old in source
-    space = {"torch": torch}
+    space = {"torch": torch, "math": math}
     exec(source.replace(old, new), space)
     return space[task]
 
 
+def test_every_exercise_is_tested():
+    assert RIGHT.keys() == EXERCISES.keys() == PLANTED.keys()
+
+
 @pytest.mark.parametrize("task", RIGHT)
 def test_right_functions_pass(task, capsys):
-    d2l.check(written(task))
-    assert capsys.readouterr().out == (
-        f"{task}: logits, states and gradients agree with the equations in 6 shapes\n"
-    )
+    for seed in (0, 1, 2**31 - 1):
+        d2l.check(written(task), seed=seed)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3 and len(set(lines)) == 1
+    assert lines[0].startswith(f"{task}: ") and ("agree with" in lines[0] or "right" in lines[0])
     other = written(task)
     other.__name__ = "mine"
     d2l.check(other, task)
@@ -145,45 +382,82 @@ def test_right_functions_pass(task, capsys):
 @pytest.mark.parametrize("task, k", CASES)
 def test_planted_mistakes_are_named(task, k):
     old, new, words = PLANTED[task][k]
-    with pytest.raises(d2l.feedback.WrongAnswer) as caught:
+    with pytest.raises(WrongAnswer) as caught:
         d2l.check(written(task, old, new))
     message = str(caught.value)
     assert (words or "none of the mistakes that are made most") in message
-    if "Nothing is written" not in message and "new state must" not in message:
-        assert "num_steps=" in message and "num_hiddens=" in message
+    assert "Nothing is written" in message or "\nWith " in message  # the smallest case
+
+
+def singles(exercise):
+    """The mistakes one by one, without those made of two."""
+    return itertools.takewhile(lambda pair: not pair[0].startswith("Two"), exercise.wrong())
 
 
 @pytest.mark.parametrize("task", RIGHT)
 def test_no_two_mistakes_are_the_same_and_none_is_right(task):
-    cell = feedback.TASKS[task]
-    found = {}
-    for words, parts in mistakes(cell).items():
+    exercise = EXERCISES[task]
+
+    def outcomes(function):
+        return [feedback.outcome(exercise, function, case, 0) for case in exercise.cases]
+
+    right, found = outcomes(exercise.right), {}
+    assert not any(isinstance(results, str) for results in right)
+    for words, wrong in singles(exercise):
         assert words not in found and len(words) < 100
-        found[words] = [
-            feedback.run(feedback.network(cell, **parts), cell, feedback.make_case(cell, shape))
-            for shape in feedback.SHAPES
-        ]
-    right = [
-        feedback.run(feedback.network(cell), cell, feedback.make_case(cell, shape))
-        for shape in feedback.SHAPES
-    ]
-    names = list(found)
-    for k, words in enumerate(names):
-        for other in [right, *(found[name] for name in names[:k])]:
-            assert not all(map(feedback.agree, found[words], other)), words
+        results = outcomes(wrong)
+        for other, theirs in [("right", right), *found.items()]:
+            assert not all(map(feedback.agree, results, theirs)), (words, other)
+        found[words] = results
     assert len(found) >= 10
 
 
 def test_the_reference_is_the_package_s_network():
-    for task, cell in feedback.TASKS.items():
-        _, _, forward = cells.network(cell)
-        inputs, state, params = feedback.make_case(cell, (3, 2, 4, 5))
+    for task in ("rnn", "gru", "lstm"):
+        _, _, forward = cells.network(getattr(cells, task))
 
         def packaged(inputs, state, params, forward=forward):
             logits, new_state = forward(inputs, [part[None] for part in state], params)
             return logits, tuple(part[0] for part in new_state)
 
         d2l.check(packaged, task)
+
+
+def test_deep_and_bidirectional_are_those_of_torch():
+    """torch.nn.RNN with the same parameters, in the exercise's form."""
+
+    def torch_rnn(inputs, state, params, **kind):
+        *params, W_hq, b_q = params
+        num_hiddens = state[0].shape[1]
+        layer = torch.nn.RNN(inputs.shape[2], num_hiddens, bias=True, **kind)
+        weights = []
+        for W_x, W_h, b in zip(*[iter(params)] * 3):
+            weights += [W_x.T, W_h.T, b, torch.zeros_like(b)]
+        names = [name for name, _ in layer.named_parameters()]
+        outputs, last = torch.func.functional_call(
+            layer, dict(zip(names, weights)), (inputs, torch.stack(list(state)))
+        )
+        return outputs.flatten(0, 1) @ W_hq + b_q, tuple(last)
+
+    d2l.check(lambda *a: torch_rnn(*a, num_layers=2), "deep")
+    d2l.check(lambda *a: torch_rnn(*a, bidirectional=True), "bidirectional")
+
+
+def test_other_references_agree_with_the_package():
+    text = list("the time machine by h g wells")
+    assert EXERCISES["vocabulary"].right(text) == d2l.Vocab(text).token_to_idx
+    gradients = [torch.randn(3, 2), torch.randn(4)]
+    params = [torch.zeros_like(g).requires_grad_() for g in gradients]
+    for param, gradient in zip(params, gradients):
+        param.grad = gradient.clone()
+    torch.nn.utils.clip_grad_norm_(params, 0.5)
+    for ours, param in zip(EXERCISES["clip"].right(gradients, 0.5), params):
+        torch.testing.assert_close(ours, param.grad, rtol=1e-4, atol=1e-5)
+    probabilities = torch.rand(20) + 0.01
+    torch.testing.assert_close(
+        EXERCISES["perplexity"].right(probabilities),
+        torch.nn.functional.nll_loss(probabilities.log()[:, None], torch.zeros(20).long()).exp(),
+    )
 
 
 @pytest.mark.parametrize(
@@ -196,13 +470,80 @@ def test_the_reference_is_the_package_s_network():
     ],
 )
 def test_gradients_that_are_cut_off_or_changed_in_place(line, words):
-    with pytest.raises(feedback.WrongAnswer) as caught:
+    with pytest.raises(WrongAnswer) as caught:
         d2l.check(written("rnn", "outputs = []", f"{line}; outputs = []"))
     assert words in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "task, old, new, words",
+    [
+        ("rnn", "torch.mm(H, W_hh)", "2 * torch.mm(H, W_hh)", "With W_hh = 0 all is right"),
+        ("rnn", "torch.tanh(", "0.9 * torch.tanh(", "made most.\n"),
+        ("rnn", "for X in inputs:\n", "for X in inputs:\n        H = H / (1 + len(outputs))\n",
+         "It is right for one letter"),
+        ("rnn", "for X in inputs:\n", "for X in inputs:\n        X = X.mean(0, keepdim=True)\n",
+         "It is right for one text: are several of them mixed up"),
+        ("lstm", "(H @ W_ho)", "(C @ W_ho)", "With W_ho = 0 all is right"),
+        ("gru", "(H @ W_hr) + b_r", "(H @ W_hr) + 2 * b_r", "With b_r or W_hh = 0 all is right"),
+    ],
+)  # fmt: skip
+def test_mistakes_without_a_name_get_a_clue(task, old, new, words):
+    with pytest.raises(WrongAnswer) as caught:
+        d2l.check(written(task, old, new))
+    assert words in str(caught.value)
+
+
+def test_results_that_pretend_to_be_tensors():
+    class Equal(torch.Tensor):
+        @classmethod
+        def __torch_function__(cls, func, types, args=(), kwargs=None):
+            return True if func is torch.allclose else super().__torch_function__(func, types, args)
+
+    def rnn(inputs, state, params):
+        logits = torch.zeros(inputs.shape[0] * inputs.shape[1], inputs.shape[2])
+        return logits.as_subclass(Equal), state
+
+    with pytest.raises(WrongAnswer, match="logits must have the shape"):
+        d2l.check(rnn)
+
+
 def test_a_task_that_there_is_not():
-    with pytest.raises(ValueError, match="task must be one of 'rnn', 'gru', 'lstm', got 'mine'"):
+    with pytest.raises(ValueError, match="task must be one of 'rnn', 'gru', 'lstm'.*, got 'mine'"):
         d2l.check(len, "mine")
     with pytest.raises(ValueError, match="got '<lambda>'"):
         d2l.check(lambda inputs, state, params: None)
+
+
+def test_the_difference_is_drawn_in_a_notebook(monkeypatch, pyplot):
+    monkeypatch.setattr(feedback, "in_notebook", lambda: True)
+    with pytest.raises(WrongAnswer):
+        d2l.check(written("rnn", " + b_h", ""))
+    assert not pyplot.get_fignums()  # two numbers say more by themselves
+    with pytest.raises(WrongAnswer, match="text by text"):
+        d2l.check(
+            written("rnn", "torch.cat(outputs, dim=0)", "torch.stack(outputs, 1).flatten(0, 1)")
+        )
+    titles = [axes.get_title() for axes in pyplot.gcf().axes][:3]
+    assert titles == ["yours", "right", "yours - right"]
+    yours, right, apart = (axes.images[0].get_array() for axes in pyplot.gcf().axes[:3])
+    assert abs(yours - right - apart).max() < 1e-6 and abs(apart).max() > 0.1
+
+
+def test_results_for_a_grader(monkeypatch, capsys):
+    monkeypatch.setenv("D2LMINI_SEED", "12345")
+    feedback.hand_in(written("rnn"), "rnn")
+    said, results = capsys.readouterr().out.splitlines()
+    assert said.startswith("rnn: ") and results.startswith("results: ")
+    found = json.loads(results.removeprefix("results: "))
+    for seed, equal in ((12345, True), (1, False)):
+        expected = feedback.numbers(EXERCISES["rnn"].right, "rnn", seed)
+        flat = [torch.tensor([x for part in case for x in part]) for case in found]
+        wanted = [torch.tensor([x for part in case for x in part]) for case in expected]
+        assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(flat, wanted)) == equal
+    with pytest.raises(WrongAnswer, match="b_h is not used"):
+        feedback.hand_in(written("rnn", " + b_h", ""), "rnn")
+    monkeypatch.delenv("D2LMINI_SEED")
+    capsys.readouterr()
+    feedback.hand_in(written("clip"), "clip")
+    assert "results" not in capsys.readouterr().out

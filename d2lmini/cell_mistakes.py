@@ -1,0 +1,235 @@
+r"""The networks of one layer that can be checked, and the mistakes that are made in their cells."""
+
+import torch
+
+from . import cells
+from .mistakes import Network
+
+
+def unrolled(step):
+    """A cell, step after step: `read` of a network.
+
+    step(X, state, params): another one than the cell's makes a mistake. carry: what a step goes
+    on from, of the first state and of the state of the step before.
+    """
+
+    def read(inputs, state, P, step=step, carry=lambda first, last: last):
+        params = [P[name] for name in P if name not in ("W_hq", "b_q")]
+        first, Hs = state, [state[0]]
+        for X in inputs:
+            state = step(X, carry(first, state), params)
+            Hs.append(state[0])
+        return Hs, state
+
+    return read
+
+
+def nothing(A):
+    """No activation at all."""
+    return A
+
+
+def rnn(squash=torch.tanh):
+    """A step of the RNN, with something else in place of tanh."""
+
+    def step(X, state, params):
+        W_xh, W_hh, b_h = params
+        return (squash(X @ W_xh + state[0] @ W_hh + b_h),)
+
+    return step
+
+
+def gru(gate=torch.sigmoid, squash=torch.tanh, reset=None, mix=None):
+    """A step of the GRU, with something else in place of σ, tanh, the reset or the mixture."""
+
+    def step(X, state, params):
+        W_xz, W_hz, b_z, W_xr, W_hr, b_r, W_xh, W_hh, b_h = params
+        (H,) = state
+        Z, R = gate(X @ W_xz + H @ W_hz + b_z), gate(X @ W_xr + H @ W_hr + b_r)
+        product = reset(R, H, W_hh, Z) if reset else (R * H) @ W_hh
+        H_tilde = squash(X @ W_xh + product + b_h)
+        return (mix(Z, H, H_tilde, R) if mix else Z * H + (1 - Z) * H_tilde,)
+
+    return step
+
+
+def mgu(gate=torch.sigmoid, squash=torch.tanh, reset=None, mix=None):
+    """A step of the minimal gated unit (Zhou et al., 2016, equations 4): one gate, two tasks."""
+
+    def step(X, state, params):
+        W_xf, W_hf, b_f, W_xh, W_hh, b_h = params
+        (H,) = state
+        F = gate(X @ W_xf + H @ W_hf + b_f)
+        product = reset(F, H, W_hh) if reset else (F * H) @ W_hh
+        H_tilde = squash(X @ W_xh + product + b_h)
+        return (mix(F, H, H_tilde) if mix else (1 - F) * H + F * H_tilde,)
+
+    return step
+
+
+def lstm(gate=torch.sigmoid, squash=torch.tanh, memory=None, hidden=None):
+    """A step of the LSTM, with something else in place of σ, tanh, or the equations of C and H."""
+
+    def step(X, state, params):
+        H, C = state
+        sums = [X @ W_x + H @ W_h + b for W_x, W_h, b in zip(*[iter(params)] * 3)]
+        *gates, C_tilde = *map(gate, sums[:-1]), squash(sums[-1])
+        F, O = gates[-2:]
+        I = gates[0] if len(gates) == 3 else 1 - F  # coupled gates (Greff et al., 2017): no W_xi
+        C_new = memory(I, F, C, C_tilde, O) if memory else F * C + I * C_tilde
+        return (hidden(O, C_new, C, H) if hidden else O * torch.tanh(C_new)), C_new
+
+    return step
+
+
+ACTIVATIONS = {
+    "The candidate goes through σ; it needs tanh.": {"squash": torch.sigmoid},
+    "The candidate goes through a ReLU; it needs tanh.": {"squash": torch.relu},
+    "The candidate has no tanh.": {"squash": nothing},
+    "The gates go through tanh; they need σ.": {"gate": torch.tanh},
+    "The gates have no σ.": {"gate": nothing},
+    "The gates go through a softmax; they need σ, each number by itself.": {
+        "gate": lambda A: torch.softmax(A, 1)
+    },
+}
+RNN = {
+    "There is no tanh.": {"squash": nothing},
+    "There is a σ where the RNN has tanh.": {"squash": torch.sigmoid},
+    "There is a ReLU where the RNN has tanh.": {"squash": torch.relu},
+    "There are two tanh, one inside the other.": {"squash": lambda A: torch.tanh(torch.tanh(A))},
+}
+GRU = ACTIVATIONS | {
+    "The reset gate multiplies after the product with W_hh; it is to do so before.": {
+        "reset": lambda R, H, W, Z: R * (H @ W)
+    },
+    "The reset gate is not used.": {"reset": lambda R, H, W, Z: H @ W},
+    "The candidate uses 1 - R in place of R.": {"reset": lambda R, H, W, Z: ((1 - R) * H) @ W},
+    "The candidate uses the update gate Z in place of the reset gate R.": {
+        "reset": lambda R, H, W, Z: (Z * H) @ W
+    },
+    "The candidate is made of R @ W_hh without H.": {"reset": lambda R, H, W, Z: R @ W},
+    "Z and 1 - Z are exchanged: Z says how much of the old H is kept.": {
+        "mix": lambda Z, H, H_tilde, R: (1 - Z) * H + Z * H_tilde
+    },
+    "The candidate is added whole; it needs the factor 1 - Z.": {
+        "mix": lambda Z, H, H_tilde, R: Z * H + H_tilde
+    },
+    "The old H is added whole; it needs the factor Z.": {
+        "mix": lambda Z, H, H_tilde, R: H + (1 - Z) * H_tilde
+    },
+    "Z multiplies both the old H and the candidate; the candidate needs 1 - Z.": {
+        "mix": lambda Z, H, H_tilde, R: Z * H + Z * H_tilde
+    },
+    "H is mixed with the reset gate; it needs the update gate Z.": {
+        "mix": lambda Z, H, H_tilde, R: R * H + (1 - R) * H_tilde
+    },
+    "The update gate is not used: H is the candidate.": {"mix": lambda Z, H, H_tilde, R: H_tilde},
+    "The old H is missing from the new one.": {"mix": lambda Z, H, H_tilde, R: (1 - Z) * H_tilde},
+    "There is a tanh around the new H; it belongs only into the candidate.": {
+        "mix": lambda Z, H, H_tilde, R: torch.tanh(Z * H + (1 - Z) * H_tilde)
+    },
+}
+MGU = ACTIVATIONS | {
+    "The gate multiplies after the product with W_hh; it is to do so before.": {
+        "reset": lambda F, H, W: F * (H @ W)
+    },
+    "The gate does not multiply the H that the candidate sees.": {"reset": lambda F, H, W: H @ W},
+    "The candidate uses 1 - F in place of F.": {"reset": lambda F, H, W: ((1 - F) * H) @ W},
+    "F and 1 - F are exchanged: F says how much of the candidate comes in.": {
+        "mix": lambda F, H, H_tilde: F * H + (1 - F) * H_tilde
+    },
+    "The candidate is added whole; it needs the factor F.": {
+        "mix": lambda F, H, H_tilde: (1 - F) * H + H_tilde
+    },
+    "The old H is added whole; it needs the factor 1 - F.": {
+        "mix": lambda F, H, H_tilde: H + F * H_tilde
+    },
+    "The old H is missing from the new one.": {"mix": lambda F, H, H_tilde: F * H_tilde},
+    "H is the candidate; the gate must mix it with the old H.": {
+        "mix": lambda F, H, H_tilde: H_tilde
+    },
+}
+LSTM = ACTIVATIONS | {
+    "H is O ⊙ C; there must be a tanh around C.": {"hidden": lambda O, C, old, H: O * C},
+    "There is a σ around C where H needs tanh.": {
+        "hidden": lambda O, C, old, H: O * torch.sigmoid(C)
+    },
+    "The output gate is not used.": {"hidden": lambda O, C, old, H: torch.tanh(C)},
+    "The tanh stands around O ⊙ C; it belongs around C alone.": {
+        "hidden": lambda O, C, old, H: torch.tanh(O * C)
+    },
+    "H comes from C before the step; it needs the new C.": {
+        "hidden": lambda O, C, old, H: O * torch.tanh(old)
+    },
+    "The input gate is not used.": {"memory": lambda I, F, C, C_tilde, O: F * C + C_tilde},
+    "The forget gate is not used.": {"memory": lambda I, F, C, C_tilde, O: C + I * C_tilde},
+    "The forget gate counts the wrong way: C needs F, not 1 - F.": {
+        "memory": lambda I, F, C, C_tilde, O: (1 - F) * C + I * C_tilde
+    },
+    "The old C is not used.": {"memory": lambda I, F, C, C_tilde, O: I * C_tilde},
+    "The candidate is not used: C is only what is left of the old C.": {
+        "memory": lambda I, F, C, C_tilde, O: F * C
+    },
+    "F and I, or their parameters, are exchanged: F belongs to the old C.": {
+        "memory": lambda I, F, C, C_tilde, O: I * C + F * C_tilde
+    },
+    "The output gate stands where the input gate belongs.": {
+        "memory": lambda I, F, C, C_tilde, O: F * C + O * C_tilde
+    },
+    "There is a tanh around the new C; it belongs only into H.": {
+        "memory": lambda I, F, C, C_tilde, O: torch.tanh(F * C + I * C_tilde)
+    },
+}
+FULL_LSTM = LSTM | {
+    "The candidate has the factor 1 - F, as if this were a GRU; it needs I.": {
+        "memory": lambda I, F, C, C_tilde, O: F * C + (1 - F) * C_tilde
+    },
+}
+COUPLED = {
+    words.replace("input gate", "factor 1 - F"): parts
+    for words, parts in LSTM.items()
+    if "F and I" not in words and "the wrong way" not in words
+} | {
+    "F and 1 - F are exchanged: F belongs to the old C.": {
+        "memory": lambda I, F, C, C_tilde, O: I * C + F * C_tilde
+    },
+    "The candidate has the factor F, like the old C; it needs 1 - F.": {
+        "memory": lambda I, F, C, C_tilde, O: F * C + F * C_tilde
+    },
+}
+
+
+def one_layer(step, letters, wrong, states=("H",)):
+    """The network of a cell."""
+    wrong = {words: {"step": step(**parts)} for words, parts in wrong.items()}
+    wrong["The state is not carried on: a step starts from the state of the one before."] = {
+        "carry": lambda first, last: first
+    }
+    if len(states) == 2:
+        wrong["C is not carried on: every step starts from the first C."] = {
+            "carry": lambda first, last: (last[0], first[1])
+        }
+        wrong["H is not carried on: every step starts from the first H."] = {
+            "carry": lambda first, last: (first[0], last[1])
+        }
+        wrong["H and C are taken out of the state the wrong way round; it is (H, C)."] = {
+            "carry": lambda first, last: last[::-1] if last is first else last
+        }
+    names = [kind + letter for letter in letters for kind in ("W_x", "W_h", "b_")]
+    gates = {letter: GATES[letter] for letter in letters} if len(letters) > 1 else {}
+    if letters == "fh":  # the one gate of the MGU
+        gates = {"f": "the gate", "h": "the candidate"}
+    return Network(names, states, unrolled(step()), wrong, gates=gates)
+
+
+GATES = {
+    "z": "the update gate", "r": "the reset gate", "h": "the candidate",
+    "i": "the input gate", "f": "the forget gate", "o": "the output gate", "c": "the candidate",
+}  # fmt: skip
+NETWORKS = {
+    "rnn": one_layer(rnn, cells.LETTERS[cells.rnn], RNN),
+    "gru": one_layer(gru, cells.LETTERS[cells.gru], GRU),
+    "lstm": one_layer(lstm, cells.LETTERS[cells.lstm], FULL_LSTM, ("H", "C")),
+    "mgu": one_layer(mgu, "fh", MGU),
+    "coupled": one_layer(lstm, "foc", COUPLED, ("H", "C")),
+}
