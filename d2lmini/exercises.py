@@ -148,17 +148,20 @@ def letters(text, seed):
 
 
 def dictionary(found):
+    """A dictionary, in an order that does not depend on how it was made."""
     if type(found) is not dict:
         raise WrongAnswer(f"It must return a dict, got {type(found).__name__}")
     return {"the dictionary": {key: found[key] for key in sorted(found, key=str)}}
 
 
 def numbers_from(case, seed):
+    """A corpus in which every token is its own position, and the other arguments."""
     length, batch_size, num_steps, offset = case
     return list(range(seed, seed + length)), batch_size, num_steps, offset
 
 
 def list_of_batches(found):
+    """The batches as lists; WrongAnswer where they are none."""
     if not hasattr(found, "__iter__") or isinstance(found, torch.Tensor):
         raise WrongAnswer(f"It must return a list of (X, Y), got {type(found).__name__}")
     found = [batch for batch, _ in zip(found, range(1000))]
@@ -173,11 +176,13 @@ def list_of_batches(found):
 
 
 def probabilities(length, seed):
+    """Probabilities between 0.02 and 0.98."""
     generator = torch.Generator().manual_seed(100 * seed + length)
     return (0.02 + 0.96 * torch.rand(length, generator=generator),)
 
 
 def one_number(found):
+    """A perplexity; WrongAnswer where it is not one number."""
     found = torch.as_tensor(found) if isinstance(found, (int, float)) else found
     if type(found) is not torch.Tensor or found.numel() != 1:
         got = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
@@ -186,12 +191,14 @@ def one_number(found):
 
 
 def gradients(case, seed):
+    """Two gradients of different shapes, scaled, and theta."""
     scale, theta = case
     generator = torch.Generator().manual_seed(seed)
     return [scale * torch.randn(2, 2, generator=generator), scale * torch.ones(3)], theta
 
 
 def list_of_gradients(found):
+    """The gradients by their numbers; WrongAnswer where they are no list of tensors."""
     if not isinstance(found, (list, tuple)) or any(type(g) is not torch.Tensor for g in found):
         raise WrongAnswer(f"It must return a list of tensors, got {type(found).__name__}")
     return {f"gradient {k}": gradient for k, gradient in enumerate(found)}

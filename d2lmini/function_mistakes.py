@@ -17,6 +17,7 @@ def vocabulary(
 
 
 def unknown_last(tokens):
+    """A vocabulary with <unk> at the end."""
     known = vocabulary(tokens, before=())
     return known | {"<unk>": len(known)}
 
@@ -69,10 +70,12 @@ def batches(
 
 
 def turned(found):
+    """Batches with rows and columns exchanged."""
     return [(X.T, Y.T) for X, Y in found]
 
 
 def piece_after_piece(corpus, batch_size, num_steps, offset):
+    """Batches whose rows follow one another within the batch."""
     size = batch_size * num_steps
     starts = range(offset, len(corpus) - size, size)
     corpus = torch.as_tensor(corpus)
@@ -83,6 +86,7 @@ def piece_after_piece(corpus, batch_size, num_steps, offset):
 
 
 def rolled(corpus, batch_size, num_steps, offset):
+    """Batches in which Y is X, moved round."""
     found = batches(corpus, batch_size, num_steps, offset)
     return [(X, X.roll(-1, dims=1)) for X, _ in found]
 
@@ -152,6 +156,7 @@ PERPLEXITY = {
 
 
 def norm(gradients):
+    """The length of all gradients together."""
     return torch.sqrt(sum((gradient**2).sum() for gradient in gradients))
 
 
@@ -166,6 +171,7 @@ def clip(gradients, theta):
 
 
 def sum_of_norms(gradients):
+    """The sum of the gradients' own lengths."""
     return sum(gradient.norm() for gradient in gradients)
 
 

@@ -17,9 +17,19 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 ROOT = Path(__file__).resolve().parent.parent
 COURSE = ROOT / "course"
-NOTEBOOKS = sorted(p for p in COURSE.rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
+SOURCES = ROOT / "instructors" / "source"  # the homework, solved
+HOMEWORK = sorted((COURSE / "homework").glob("*.ipynb"))  # with gaps to fill: never executed
+NOTEBOOKS = sorted(
+    path
+    for path in [*COURSE.rglob("*.ipynb"), *SOURCES.rglob("*.ipynb")]
+    if ".ipynb_checkpoints" not in path.parts and path not in HOMEWORK
+)
 LESSONS = [path for path in NOTEBOOKS if path.parent == COURSE]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", COURSE / "README.md", *NOTEBOOKS]
+READMES = [ROOT, COURSE, COURSE / "homework", ROOT / "instructors"]
+PAGES = [
+    *(folder / "README.md" for folder in READMES),
+    ROOT / "CONTRIBUTING.md", *NOTEBOOKS, *HOMEWORK,
+]  # fmt: skip
 KNOWN_TAGS = {"set-up", "nbval-ignore-output"}  # and picture:NAME
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 # Folders of somebody's machine, and where an object lies in its memory.
@@ -88,7 +98,8 @@ def metadata_is_clean(nb):
     if nb.metadata.keys() != {"kernelspec", "language_info"}:
         yield f"metadata holds {sorted(nb.metadata)}"
     for number, cell in enumerate(nb.cells, 1):
-        if cell.metadata.keys() - {"tags"}:
+        graded = {"nbgrader", "editable", "deletable"} if "nbgrader" in cell.metadata else set()
+        if cell.metadata.keys() - {"tags"} - graded:
             yield f"the metadata of cell {number} holds {sorted(cell.metadata)}"
 
 
@@ -148,6 +159,11 @@ def images_have_alt_text(markdown):
         yield f"an image has no alt text: {image}"
 
 
+def is_not_executed(nb):
+    if any(cell.outputs or cell.execution_count for cell in code_cells(nb)):
+        yield "holds outputs or execution counts; students begin with none"
+
+
 CHECKS = [
     executed_in_order,
     outputs_are_clean,
@@ -159,6 +175,15 @@ CHECKS = [
     code_cells_are_short,
     prose_stands_before_code,
     pictures_are_described,
+]
+CHECKS_OF_HOMEWORK = [
+    is_not_executed,
+    names_no_place,
+    metadata_is_clean,
+    tags_are_known,
+    set_up_comes_first,
+    code_cells_are_short,
+    prose_stands_before_code,
 ]
 
 
@@ -210,6 +235,13 @@ def test_notebook(path, check):
     assert not complaints, "\n".join(complaints)
 
 
+@pytest.mark.parametrize("check", CHECKS_OF_HOMEWORK, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("path", HOMEWORK, ids=name)
+def test_homework(path, check):
+    complaints = list(check(nbformat.read(path, as_version=4)))
+    assert not complaints, "\n".join(complaints)
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=name)
 def test_notebook_is_small(path):
     assert path.stat().st_size < 300_000
@@ -247,7 +279,7 @@ def test_links_and_images(path):
 def test_generated_parts_are_current(tmp_path):
     for part in ("pyproject.toml", "README.md"):
         shutil.copy(ROOT / part, tmp_path)
-    for part in ("tools", "course"):
+    for part in ("tools", "course", "instructors"):
         shutil.copytree(ROOT / part, tmp_path / part)
     before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
     subprocess.run([sys.executable, tmp_path / "tools" / "course.py", "generate"], check=True)
@@ -326,6 +358,7 @@ FAULTS = {
     "one count missing": (lambda nb: nb.cells[2].update(execution_count=None), executed_in_order),
     "counts swapped": (swap_counts, executed_in_order),
     "stderr": (output("stream", name="stderr", text="UserWarning"), outputs_are_clean),
+    "homework with outputs": (output("stream", text="1\n"), is_not_executed),
     "error": (output("error", ename="ValueError", evalue="no", traceback=[]), outputs_are_clean),
     "SVG": (show("image/svg+xml"), outputs_are_clean),
     "GIF": (show("image/gif"), outputs_are_clean),

@@ -10,6 +10,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
+GRADING = ROOT / "instructors" / "requirements.txt"
 BOUNDS = PROJECT["dependencies"] + EXTRAS["notebook"] + EXTRAS["dev"]
 INSTALL = "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt && "
 
@@ -34,6 +35,14 @@ def test_what_the_package_asks_for_is_pinned_within_its_bounds(bound):
     assert wanted.specifier.contains(pins()[wanted.name])
 
 
+def test_what_graders_need_besides_is_pinned():
+    lines = GRADING.read_text(encoding="utf-8").splitlines()
+    (pin,) = [line for line in lines if not line.startswith("#")]
+    (bound,) = map(Requirement, EXTRAS["grading"])
+    name, version = pin.split("==")
+    assert bound.name == name and bound.specifier.contains(version)
+
+
 def test_the_package_is_loose_upwards():
     operators = {part.operator for bound in BOUNDS for part in Requirement(bound).specifier}
     assert operators == {">="}
@@ -51,5 +60,5 @@ def test_readme_has_two_commands():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert re.findall(r"(?ms)^```(.*?)\n(.*?)\n```$", readme) == [
         ("sh", INSTALL + ".venv/bin/jupyter lab course"),
-        ("sh", INSTALL + ".venv/bin/python -m pytest --nbval tests course"),
+        ("sh", INSTALL + ".venv/bin/python -m pytest --nbval tests course instructors"),
     ]

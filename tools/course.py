@@ -2,16 +2,19 @@
 
     python tools/course.py run [NOTEBOOK ...]    write the generated parts, execute, store
     python tools/course.py generate              write the generated parts only
+    python tools/course.py homework              write the students' homework from its sources
     python tools/course.py publish OWNER/NAME    name this copy's GitHub repository, then generate
 
 Generated parts: the set-up cell, the navigation lines, the Colab badges, the tables of lessons in
-both READMEs, and the pictures in course/images (the last PNG of a cell tagged `picture:NAME`).
+the READMEs, and the pictures in course/images (the last PNG of a cell tagged `picture:NAME`).
 """
 
 import argparse
 import base64
 import os
 import re
+import shutil
+import tempfile
 import time
 import tomllib
 from io import BytesIO
@@ -24,6 +27,8 @@ from PIL import Image  # matplotlib brings it
 
 ROOT = Path(__file__).resolve().parent.parent
 COURSE = ROOT / "course"
+HOMEWORK = COURSE / "homework"  # for students; written from:
+SOURCES = ROOT / "instructors" / "source"
 PYPROJECT = ROOT / "pyproject.toml"
 
 # The first code cell of every notebook; @REPOSITORY@ is filled in from pyproject.toml.
@@ -54,6 +59,7 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
+KEPT = {"tags", "nbgrader", "deletable", "editable"}  # of a cell's metadata
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -72,8 +78,9 @@ def write(path, content):
 
 
 def read_notebooks():
-    """Every notebook of the course by its path, in reading order: lessons, then subfolders."""
-    paths = [p for p in COURSE.rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts]
+    """Every notebook of the course by its path, in reading order: lessons, then other folders."""
+    paths = [*COURSE.rglob("*.ipynb"), *SOURCES.rglob("*.ipynb")]
+    paths = [path for path in paths if ".ipynb_checkpoints" not in path.parts]
     paths.sort(key=lambda path: (path.parent != COURSE, path))
     return {path: nbformat.read(path, as_version=4) for path in paths}
 
@@ -82,7 +89,7 @@ def write_notebook(path, nb):
     """Write without what differs from run to run or from editor to editor."""
     nb.metadata = nbformat.from_dict(METADATA)
     for cell in nb.cells:
-        cell.metadata = {"tags": cell.metadata.tags} if cell.metadata.get("tags") else {}
+        cell.metadata = {key: cell.metadata[key] for key in KEPT & cell.metadata.keys()}
         for output in cell.get("outputs", []):
             output.get("data", {}).pop(WIDGET_VIEW, None)  # a random id that shows nothing
     write(path, (nbformat.writes(nb).rstrip("\n") + "\n").encode())
@@ -137,6 +144,15 @@ def navigation(path, notebooks):
     def link(form, target, folder=""):
         return f"[{form.format(label(target, notebooks[target]))}]({folder}{target.name})"
 
+    if path.parent == HOMEWORK or SOURCES in path.parents:
+        folder = "../" if path.parent == HOMEWORK else "../../../course/"
+        needs = re.search(r"Needs lessons? ([^.]*)\.", notebooks[path].cells[0].source)
+        numbers = re.findall(r"\d\d", needs[1] if needs else "")
+        lessons = [p for p in notebooks if p.parent == COURSE and p.name[:2] in numbers]
+        return [
+            *(link("← {}", p, folder) for p in lessons),
+            f"[Homework]({folder}homework/README.md)",
+        ]
     if path.parent != COURSE:  # a solutions notebook: back to its lesson
         lesson = COURSE / path.name
         back = [link("← {}", lesson, "../")] if lesson in notebooks else []
@@ -175,13 +191,13 @@ def write_pictures(nb):
                 write(COURSE / "images" / name, base64.b64decode(images[-1]))
 
 
-def write_table(readme, notebooks):
+def write_table(readme, notebooks, folder, kind):
     colab = bool(repository())
-    rows = ["| | lesson | in one sentence |", "|---|---|---|"]
+    rows = [f"| | {kind} | in one sentence |", "|---|---|---|"]
     if colab:
         rows = [row + column for row, column in zip(rows, [" in Colab |", "---|"], strict=True)]
     for path, nb in notebooks.items():
-        if path.parent == COURSE:
+        if path.parent == folder:
             number = path.stem.split("_")[0]
             link = f"[{title(path, nb)}]({path.relative_to(readme.parent).as_posix()})"
             row = f"| {number} | {link} | {promise(path, nb)} |"
@@ -202,7 +218,8 @@ def generate():
         write_pictures(nb)
         write_notebook(path, nb)
     for readme in (ROOT / "README.md", COURSE / "README.md"):
-        write_table(readme, notebooks)
+        write_table(readme, notebooks, COURSE, "lesson")
+    write_table(HOMEWORK / "README.md", notebooks, HOMEWORK, "homework")
 
 
 # --- the commands ----------------------------------------------------------------------------
@@ -235,7 +252,7 @@ def execute(path):
                 output.data["image/png"] = shrink(output.data["image/png"])
     write_notebook(path, nb)
     seconds, size = time.time() - start, path.stat().st_size / 1000
-    name = path.relative_to(COURSE).with_suffix("").as_posix()
+    name = path.relative_to(ROOT).with_suffix("").as_posix()
     print(f"{name}: {len(nb.cells)} cells, {seconds:.0f} s, {size:.0f} KB", flush=True)
 
 
@@ -248,15 +265,33 @@ def shrink(png):
 
 
 def run(chosen):
-    known = list(read_notebooks())
+    known = [path for path in read_notebooks() if path.parent != HOMEWORK]  # has gaps to fill
     paths = [Path(name).resolve() for name in chosen] or known
     for path in paths:
         if path not in known:
-            raise SystemExit(f"run wants notebooks under {COURSE.name}/, it got {path.name!r}")
+            raise SystemExit(f"run wants notebooks of the course, it got {path.name!r}")
     generate()
     for path in paths:
         execute(path)
     generate()  # the pictures come from the new outputs
+
+
+def homework():
+    """Write course/homework from instructors/source: no solutions, no hidden tests, no outputs."""
+    from nbgrader.apps import NbGraderAPI
+    from traitlets.config.loader import PyFileConfigLoader
+
+    config = PyFileConfigLoader(str(SOURCES.parent / "nbgrader_config.py")).load_config()
+    for source in sorted(SOURCES.iterdir()):
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copytree(SOURCES, Path(folder) / "source")
+            config.CourseDirectory.root = folder
+            done = NbGraderAPI(config=config).generate_assignment(source.name, force=True)
+            if not done["success"]:
+                stop(source, done.get("error") or done["log"])
+            for notebook in (Path(folder) / "release" / source.name).glob("*.ipynb"):
+                write_notebook(HOMEWORK / notebook.name, nbformat.read(notebook, as_version=4))
+    generate()
 
 
 def publish(name):
@@ -277,12 +312,15 @@ def main():
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("run").add_argument("notebooks", nargs="*", metavar="NOTEBOOK")
     commands.add_parser("generate")
+    commands.add_parser("homework")
     commands.add_parser("publish").add_argument("repository", metavar="OWNER/NAME")
     arguments = parser.parse_args()
     if arguments.command == "run":
         run(arguments.notebooks)
     elif arguments.command == "generate":
         generate()
+    elif arguments.command == "homework":
+        homework()
     else:
         publish(arguments.repository)
 

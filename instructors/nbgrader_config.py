@@ -1,0 +1,28 @@
+"""nbgrader's settings for this course. `nbgrader` commands in this folder find them."""
+
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # for grading.py
+# nbgrader calls alembic by its name, also where the environment is not activated.
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+c = get_config()  # noqa: F821 (nbgrader gives it)
+c.CourseDirectory.course_id = "d2lmini"
+c.ClearSolutions.code_stub = {"python": 'raise NotImplementedError("write this part")'}
+c.ClearSolutions.text_stub = "Your answer goes here, in place of this line."
+c.Autograde.sanitize_preprocessors = [
+    "nbgrader.preprocessors.ClearOutput",
+    "grading.Restore",  # in place of DeduplicateIds
+    "nbgrader.preprocessors.OverwriteKernelspec",
+    "nbgrader.preprocessors.OverwriteCells",
+    "nbgrader.preprocessors.CheckCellMetadata",
+]
+# grading.Run in place of nbgrader's Execute: limits, and results that are compared outside.
+c.Autograde.autograde_preprocessors = [
+    "grading.Run",
+    "nbgrader.preprocessors.SaveAutoGrades",
+    "nbgrader.preprocessors.AssignLatePenalties",
+    "nbgrader.preprocessors.CheckCellMetadata",
+]

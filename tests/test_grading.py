@@ -1,0 +1,335 @@
+"""Grading as an instructor does it: every solution, every blank, and a class of a hundred.
+
+Needs nbgrader: `pip install -r instructors/requirements.txt`.
+"""
+
+import copy
+import csv
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell
+
+pytest.importorskip("nbgrader")
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = ROOT / "instructors" / "source"
+HOMEWORK = ROOT / "course" / "homework"
+NAMES = sorted(path.name for path in SOURCES.iterdir())
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory):
+    """The instructor's folder, with less time for endless submissions."""
+    folder = tmp_path_factory.mktemp("office") / "instructors"
+    shutil.copytree(
+        ROOT / "instructors", folder, ignore=shutil.ignore_patterns("submitted", "*.db")
+    )
+    with (folder / "nbgrader_config.py").open("a") as config:
+        config.write("\nc.Run.seconds_per_cell = 8\nc.Run.seconds = 24\nc.Run.megabytes = 3000\n")
+    return folder
+
+
+def grade(office, assignment, submissions):
+    """The table's rows, by student, from the documented command."""
+    table = submissions.parent / "grades.csv"
+    command = [sys.executable, office / "grade.py", assignment, submissions, table]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with table.open(encoding="utf-8-sig", newline="") as file:
+        return {row["student"]: row for row in csv.DictReader(file)}
+
+
+# --- every solution, every blank ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_solutions_get_all_points_and_blanks_get_none(office, tmp_path, name):
+    submissions = tmp_path / "submissions"
+    submissions.mkdir()
+    shutil.copy(SOURCES / name / f"{name}.ipynb", submissions / "solved.ipynb")
+    shutil.copy(HOMEWORK / f"{name}.ipynb", submissions / "blank.ipynb")
+    rows = grade(office, name, submissions)
+    assert rows["solved"] == {
+        "student": "solved", "points": "8", "of": "8", "to_read": "2", "reason": "", "look_at": "",
+    }  # fmt: skip
+    assert (rows["blank"]["points"], rows["blank"]["to_read"]) == ("0", "0")
+    assert "Nothing is written yet" in rows["blank"]["reason"]
+
+
+def test_the_students_notebooks_are_current(tmp_path):
+    for part in ("pyproject.toml", "README.md"):
+        shutil.copy(ROOT / part, tmp_path)
+    for part in ("tools", "course", "instructors"):
+        shutil.copytree(ROOT / part, tmp_path / part)
+    for path in (tmp_path / "course" / "homework").glob("*.ipynb"):
+        path.unlink()
+    command = [sys.executable, tmp_path / "tools" / "course.py", "homework"]
+    subprocess.run(command, check=True, capture_output=True)
+    for path in HOMEWORK.glob("*.ipynb"):
+        made = (tmp_path / "course" / "homework" / path.name).read_bytes()
+        assert made == path.read_bytes(), "run python tools/course.py homework"
+
+
+# --- a class -----------------------------------------------------------------------------------
+
+RNN = """
+def rnn(inputs, state, params):
+    W_xh, W_hh, b_h, W_hq, b_q = params
+    (H,) = state
+    outputs = []
+    for X in inputs:
+        H = torch.tanh(X @ W_xh + H @ W_hh + b_h)
+        outputs.append(H @ W_hq + b_q)
+    return torch.cat(outputs), (H,)
+"""
+CLIP = """
+def clip(gradients, theta):
+    norm = torch.sqrt(sum((g**2).sum() for g in gradients))
+    return [g * theta / norm for g in gradients] if norm > theta else gradients
+"""
+
+
+def made(rnn=None, clip=None, first="", change=None):
+    """A student's notebook: the blank one with these cells written."""
+    nb = nbformat.read(HOMEWORK / "2_rnn.ipynb", as_version=4)
+    cells = {cell.metadata.get("nbgrader", {}).get("grade_id"): cell for cell in nb.cells}
+    for name, source in (("rnn", rnn), ("clip", clip)):
+        if source is not None:
+            cells[name].source = source
+    for name in ("predict-gradient", "predict-clip"):
+        cells[name].source = "prediction = 'a'"
+    if first:
+        nb.cells.insert(4, new_code_cell(first))
+    if change:
+        change(nb, cells)
+    return nb
+
+
+def each_test(do):
+    """A change of both test cells."""
+    return lambda nb, cells: [do(nb, cells[name]) for name in ("test-rnn", "test-clip")]
+
+
+def points_of_100(nb, cell):
+    cell.metadata.nbgrader["points"] = 100
+
+
+def another_cell_with_its_id(nb, cell):
+    twin = copy.deepcopy(cell)
+    twin.source = "print('passed')"
+    nb.cells.insert(nb.cells.index(cell), twin)
+
+
+def without_metadata(nb, cells):
+    for cell in nb.cells:
+        cell.metadata = {"colab": {"height": 17}}
+
+
+def without_ids(nb, cells):
+    nb.nbformat_minor = 4
+    for cell in nb.cells:
+        del cell["id"]
+
+
+def wrong(old, new, source=RNN):
+    assert old in source
+    return source.replace(old, new)
+
+
+NO_TANH = wrong("torch.tanh(", "(")
+IGNORES_INTERRUPTS = """
+def rnn(inputs, state, params):
+    while True:
+        try:
+            while True:
+                pass
+        except BaseException:
+            pass
+"""
+PRETENDS = "print('rnn: logits, states and gradients agree with the equations in 6 shapes')"
+FAKE_HARNESS = """
+import sys, types
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "d2lmini.feedback":
+            import importlib.machinery
+            return importlib.machinery.ModuleSpec(name, self)
+    def create_module(self, spec):
+        return types.ModuleType(spec.name)
+    def exec_module(self, module):
+        module.check = module.hand_in = lambda *a, **k: print("results: [[1.0]]")
+        module.WrongAnswer = AssertionError
+sys.meta_path.insert(0, Finder())
+"""
+# How many of them, what they hand in, their points (of 8), and a part of the reason.
+CLASS = {
+    "right": (21, lambda: made(RNN, CLIP), 8, ""),
+    "helper": (4, lambda: made(wrong("torch.tanh", "squash"), CLIP, "squash = torch.tanh"), 8, ""),
+    # Not wrong, only unusual: another program's metadata, a warning, talk without a line's end.
+    "stripped": (1, lambda: made(RNN, CLIP, change=without_metadata), 8, ""),
+    "old_minor": (1, lambda: made(RNN, CLIP, change=without_ids), 8, ""),
+    "copied": (1, lambda: made(RNN, CLIP, change=lambda nb, cells: nb.cells.append(
+        copy.deepcopy(cells["rnn"]))), 8, ""),
+    "warns": (1, lambda: made(wrong("outputs = []", "outputs = []; warn('deprecated')"), CLIP,
+        "from warnings import warn, simplefilter; simplefilter('always')"), 8, ""),
+    "dots": (1, lambda: made(wrong("return", "print('.', end=''); return"), CLIP), 8, ""),
+    "half": (6, lambda: made(RNN), 4, "test-clip: Nothing is written yet"),
+    "blank": (10, lambda: made(), 0, "test-rnn: Nothing is written yet"),
+    "no_tanh": (5, lambda: made(NO_TANH, CLIP), 4, "test-rnn: There is no tanh."),
+    "turned": (5, lambda: made(wrong("W_hh +", "W_hh.T +"), CLIP), 4, "W_hh is turned"),
+    "squared": (3, lambda: made(RNN, wrong("torch.sqrt", "", CLIP)), 4, "lacks its square root"),
+    # empty and broken files
+    "empty": (3, lambda: b"", 0, "the file is empty"),
+    "nothing": (2, lambda: None, 0, "nothing was handed in"),
+    "text": (1, lambda: b"my solution is H = tanh(...)", 0, "this is no notebook"),
+    "list": (1, lambda: b"[1, 2, 3]", 0, "this is no notebook"),
+    "picture": (1, lambda: b"\x89PNG\r\n\x1a\n\x00\xff", 0, "this is no notebook"),
+    "old_format": (1, lambda: b'{"nbformat": 2, "cells": 7}', 0, "no notebook"),
+    # crashing
+    "syntax": (2, lambda: made("def rnn(:", CLIP), 4, "test-rnn: name 'rnn' is not defined"),
+    "raises": (1, lambda: made(wrong("outputs = []", "1 / 0"), CLIP), 4, "ZeroDivisionError"),
+    "no_module": (1, lambda: made("import notthere", CLIP), 4, "'rnn' is not defined"),
+    "exit": (1, lambda: made(RNN, CLIP, "exit()"), 0, "the kernel died"),
+    "sys_exit": (1, lambda: made(wrong("outputs = []", "raise SystemExit"), CLIP), 4, "test-rnn"),
+    "os_exit": (1, lambda: made(wrong("outputs = []", "import os; os._exit(0)"), CLIP), 0, "died"),
+    "segfault": (
+        1, lambda: made(RNN, CLIP, "import ctypes; ctypes.string_at(0)"), 0, "the kernel died",
+    ),
+    # endless
+    "endless": (1, lambda: made(wrong("outputs = []", "while True: pass"), CLIP), 4, "8 s were"),
+    "sleeps": (1, lambda: made(RNN, CLIP, "import time; time.sleep(3600)"), 8, ""),
+    "stubborn": (1, lambda: made(IGNORES_INTERRUPTS, CLIP), 0, "test-rnn: "),
+    # cheating
+    "edited": (1, lambda: made(NO_TANH, CLIP, change=each_test(
+        lambda nb, cell: cell.update(source="pass"))), 4, "There is no tanh"),
+    "deleted": (1, lambda: made(NO_TANH, CLIP, change=each_test(
+        lambda nb, cell: nb.cells.remove(cell))), 4, "There is no tanh"),
+    "all_gone": (1, lambda: made(change=lambda nb, cells: nb.cells.clear()), 0, "is not defined"),
+    "markdown": (1, lambda: made(NO_TANH, CLIP, change=each_test(
+        lambda nb, cell: (cell.update(cell_type="markdown"), cell.pop("outputs"),
+                          cell.pop("execution_count")))), 4, "There is no tanh"),
+    "skipped": (1, lambda: made(NO_TANH, CLIP, change=each_test(
+        lambda nb, cell: cell.metadata.update(tags=["skip-execution"]))), 4, "There is no tanh"),
+    "more_points": (1, lambda: made(RNN, CLIP, change=each_test(points_of_100)), 8, ""),
+    "twins": (1, lambda: made(NO_TANH, CLIP, change=each_test(another_cell_with_its_id)), 4, ""),
+    "no_check": (1, lambda: made(NO_TANH, CLIP, "d2l.check = print"), 4, "There is no tanh"),
+    "check_patched": (1, lambda: made(
+        NO_TANH, CLIP, "import d2lmini.feedback as f; f.check = f.hand_in = lambda *a, **k: None"),
+        4, "There is no tanh"),
+    "allclose": (
+        1, lambda: made(NO_TANH, CLIP, "torch.allclose = lambda *a, **k: True"), 4, "not those",
+    ),
+    "fake": (1, lambda: made(NO_TANH, CLIP, FAKE_HARNESS), 0, "not those of a right function"),
+    "printed": (1, lambda: made(NO_TANH + PRETENDS, CLIP + PRETENDS), 4, "There is no tanh"),
+    "swallowed": (1, lambda: made(
+        NO_TANH, CLIP, "get_ipython().set_custom_exc((BaseException,), lambda *a, **k: None)"),
+        4, "test-rnn"),
+    "not_run": (1, lambda: made(
+        NO_TANH, CLIP, "get_ipython().input_transformers_post.append(lambda lines: ['pass'])"),
+        0, "not those of a right function"),
+    "library": (1, lambda: made("from d2lmini import exercises\n"
+        "rnn = exercises.EXERCISES['rnn'].right", CLIP), 8, ""),
+    # enormous
+    "large_file": (1, lambda: b'{"cells": "' + b"x" * 6_000_000, 0, "6.0 MB; 5 MB are allowed"),
+    "talks": (1, lambda: made(RNN, CLIP, "print('x' * 50_000_000)"), 8, ""),
+    "talks_on": (1, lambda: made(RNN, CLIP, "while True: print('x' * 10_000)"), 8, ""),
+    "memory": (1, lambda: made(
+        wrong("outputs = []", "outputs = [torch.ones(10**10)]"), CLIP), 4, "test-rnn: It raises"),
+    "lists": (1, lambda: made(RNN, CLIP, "x = [0]\nwhile True: x = x * 2"), 8, ""),
+    "disk": (1, lambda: made(
+        RNN, CLIP, "with open('x', 'wb') as f:\n    while True: f.write(bytes(10**7))"), 8, ""),
+}  # fmt: skip
+SUSPICIOUS = {
+    "no_check": "d2l.check = ...", "allclose": "torch.allclose = ...", "fake": "importlib",
+    "swallowed": "get_ipython", "not_run": "get_ipython", "library": "exercises",
+    "os_exit": "_exit", "check_patched": "feedback", "disk": "open",
+}  # fmt: skip
+
+
+def test_a_class_of_a_hundred(office, tmp_path):
+    submissions, expected = tmp_path / "submissions", {}
+    for kind, (count, make, points, reason) in CLASS.items():
+        for number in range(count):
+            student = f"{kind}_{number}"
+            expected[student] = (str(points), reason)
+            folder = submissions / student
+            folder.mkdir(parents=True)
+            work = make()
+            if isinstance(work, bytes):
+                (folder / "2_rnn.ipynb").write_bytes(work)
+            elif work is not None:
+                nbformat.write(
+                    work, folder / ("2_rnn.ipynb" if number % 2 else "My homework.ipynb")
+                )
+    # What lies beside a notebook does not get into its tests.
+    (submissions / "right_0" / "torch.py").write_text("raise SystemExit('not this one')")
+    (submissions / "blank_0" / "d2lmini.py").write_text("check = print")
+    (submissions / "right_0").rename(submissions / "=Ada, [Lovelace] *")
+    expected["'=Ada, [Lovelace] *"] = expected.pop("right_0")
+    assert len(expected) == 100
+
+    rows = grade(office, "2_rnn", submissions)
+    found = {student: (row["points"], row["reason"]) for student, row in rows.items()}
+    assert found.keys() == expected.keys()
+    faults = [
+        f"{student}: {found[student]}, expected {wanted}"
+        for student, wanted in expected.items()
+        if found[student][0] != wanted[0]
+        or wanted[1] not in found[student][1]
+        or (wanted[0] == "8") != (found[student][1] == "")
+    ]
+    assert not faults, "\n".join(faults)
+    for kind, word in SUSPICIOUS.items():
+        assert word in rows[f"{kind}_0"]["look_at"], kind
+    assert not any(rows[f"{kind}_1"]["look_at"] for kind in ("right", "helper", "half", "blank"))
+    largest = max(path.stat().st_size for path in office.rglob("autograded/**/*.ipynb"))
+    assert largest < 3_000_000
+
+
+def test_bad_arguments(office, tmp_path):
+    for arguments, words in (
+        (["9_gan", tmp_path], "assignment must be one of 1_text, 2_rnn"),
+        (["2_rnn", tmp_path / "gone"], "submissions must be a folder"),
+    ):
+        command = [sys.executable, office / "grade.py", *arguments, tmp_path / "table.csv"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 1 and words in done.stderr
+        assert not (tmp_path / "table.csv").exists()
+
+
+def test_plain_nbgrader_gives_the_same(office, tmp_path):
+    """Where `nbgrader autograde` is used as on a JupyterHub, with the settings of this folder."""
+    course = tmp_path / "course"
+    shutil.copytree(office, course)
+    for student, nb in (("ada", made(RNN, CLIP)), ("bob", made(NO_TANH, CLIP))):
+        folder = course / "submitted" / student / "2_rnn"
+        folder.mkdir(parents=True)
+        nbformat.write(nb, folder / "2_rnn.ipynb")
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    for command in ("generate_assignment", "autograde", "export"):
+        assignment = [] if command == "export" else ["2_rnn"]
+        subprocess.run(
+            [sys.executable, "-m", "nbgrader", command, *assignment],
+            cwd=course, env=environment, check=True, capture_output=True,
+        )  # fmt: skip
+    with (course / "grades.csv").open(newline="") as file:
+        scores = {row["student_id"]: float(row["score"]) for row in csv.DictReader(file)}
+    assert scores == {"ada": 8, "bob": 4}
+
+
+def test_the_parts_that_compare():
+    spec = importlib.util.spec_from_file_location("grading", ROOT / "instructors" / "grading.py")
+    grading = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(grading)
+    assert grading.close([[1.0, "a", {"x": 1}]], [[1.001, "a", {"x": 1}]])
+    assert not grading.close([1.0], [1.1]) and not grading.close([1.0], [1.0, 2.0])
+    assert not grading.close([float("nan")], [1.0]) and not grading.close("1", 1)
+    assert not grading.right([], "clip", 1) and not grading.right([[]], "clip", 1)
+    assert not grading.right([1e400, {}, "x"], "clip", 1)
