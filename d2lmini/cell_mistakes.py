@@ -10,15 +10,18 @@ def unrolled(step):
     """A cell, step after step: `read` of a network.
 
     step(X, state, params): another one than the cell's makes a mistake. carry: what a step goes
-    on from, of the first state and of the state of the step before.
+    on from, of the first state and of the state of the step before. seen: what the output layer
+    reads of a state.
     """
 
-    def read(inputs, state, P, step=step, carry=lambda first, last: last):
+    def read(
+        inputs, state, P, step=step, carry=lambda first, last: last, seen=lambda state: state[0]
+    ):
         params = [P[name] for name in P if name not in ("W_hq", "b_q")]
         first, Hs = state, [state[0]]
         for X in inputs:
             state = step(X, carry(first, state), params)
-            Hs.append(state[0])
+            Hs.append(seen(state))
         return Hs, state
 
     return read
@@ -39,6 +42,12 @@ def rnn(squash=torch.tanh):
     return step
 
 
+def bias_outside(X, state, params):
+    """A step of the RNN with the bias at the wrong place."""
+    W_xh, W_hh, b_h = params
+    return (torch.tanh(X @ W_xh + state[0] @ W_hh) + b_h,)
+
+
 def gru(gate=torch.sigmoid, squash=torch.tanh, reset=None, mix=None):
     """A step of the GRU, with something else in place of σ, tanh, the reset or the mixture."""
 
@@ -46,7 +55,7 @@ def gru(gate=torch.sigmoid, squash=torch.tanh, reset=None, mix=None):
         W_xz, W_hz, b_z, W_xr, W_hr, b_r, W_xh, W_hh, b_h = params
         (H,) = state
         Z, R = gate(X @ W_xz + H @ W_hz + b_z), gate(X @ W_xr + H @ W_hr + b_r)
-        product = reset(R, H, W_hh, Z) if reset else (R * H) @ W_hh
+        product = reset(R, H, W_hh, Z, b_h) if reset else (R * H) @ W_hh
         H_tilde = squash(X @ W_xh + product + b_h)
         return (mix(Z, H, H_tilde, R) if mix else Z * H + (1 - Z) * H_tilde,)
 
@@ -100,14 +109,20 @@ RNN = {
 }
 GRU = ACTIVATIONS | {
     "The reset gate multiplies after the product with W_hh; it is to do so before.": {
-        "reset": lambda R, H, W, Z: R * (H @ W)
+        "reset": lambda R, H, W, Z, b: R * (H @ W)
     },
-    "The reset gate is not used.": {"reset": lambda R, H, W, Z: H @ W},
-    "The candidate uses 1 - R in place of R.": {"reset": lambda R, H, W, Z: ((1 - R) * H) @ W},
+    "The reset gate multiplies the product with W_hh and b_h, too; only H is to be reset.": {
+        "reset": lambda R, H, W, Z, b: R * (H @ W + b) - b
+    },
+    "The reset gate is not used.": {"reset": lambda R, H, W, Z, b: H @ W},
+    "The candidate uses 1 - R in place of R.": {"reset": lambda R, H, W, Z, b: ((1 - R) * H) @ W},
     "The candidate uses the update gate Z in place of the reset gate R.": {
-        "reset": lambda R, H, W, Z: (Z * H) @ W
+        "reset": lambda R, H, W, Z, b: (Z * H) @ W
     },
-    "The candidate is made of R @ W_hh without H.": {"reset": lambda R, H, W, Z: R @ W},
+    "The candidate is made of R @ W_hh without H.": {"reset": lambda R, H, W, Z, b: R @ W},
+    "1 - Z needs parentheses: without them only Z multiplies the candidate.": {
+        "mix": lambda Z, H, H_tilde, R: Z * H + 1 - Z * H_tilde
+    },
     "Z and 1 - Z are exchanged: Z says how much of the old H is kept.": {
         "mix": lambda Z, H, H_tilde, R: (1 - Z) * H + Z * H_tilde
     },
@@ -176,6 +191,10 @@ LSTM = ACTIVATIONS | {
     "The output gate stands where the input gate belongs.": {
         "memory": lambda I, F, C, C_tilde, O: F * C + O * C_tilde
     },
+    "C itself goes through the tanh; only H is made of tanh(C).": {
+        "memory": lambda I, F, C, C_tilde, O: torch.tanh(F * C + I * C_tilde),
+        "hidden": lambda O, C, old, H: O * C,
+    },
     "There is a tanh around the new C; it belongs only into H.": {
         "memory": lambda I, F, C, C_tilde, O: torch.tanh(F * C + I * C_tilde)
     },
@@ -205,7 +224,13 @@ def one_layer(step, letters, wrong, states=("H",)):
     wrong["The state is not carried on: a step starts from the state of the one before."] = {
         "carry": lambda first, last: first
     }
+    if step is rnn:
+        wrong["b_h is added after the tanh; it belongs inside."] = {"step": bias_outside}
+        wrong["The state that is carried on lacks the tanh."] = {
+            "step": rnn(nothing), "seen": lambda state: torch.tanh(state[0]),
+        }  # fmt: skip
     if len(states) == 2:
+        wrong["The logits are made of C; they are made of H."] = {"seen": lambda state: state[1]}
         wrong["C is not carried on: every step starts from the first C."] = {
             "carry": lambda first, last: (last[0], first[1])
         }

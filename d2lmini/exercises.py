@@ -8,8 +8,8 @@ from . import cell_mistakes, function_mistakes, stack_mistakes
 from .mistakes import forward, mistakes, two_mistakes
 
 SHAPES = [  # (num_steps, batch_size, vocab_size, num_hiddens), the smallest first
-    (1, 1, 2, 2),
-    (2, 1, 3, 2),
+    (1, 1, 3, 2),  # not square, so that a product the wrong way round is noticed at once
+    (2, 1, 2, 2),
     (1, 2, 3, 4),
     (3, 2, 4, 5),
     (5, 3, 7, 4),
@@ -20,16 +20,21 @@ SHAPES = [  # (num_steps, batch_size, vocab_size, num_hiddens), the smallest fir
 class WrongAnswer(AssertionError):
     """What `check` raises: the mistake in words, the smallest case that shows it, both values."""
 
+    def _render_traceback_(self):  # IPython shows these lines in place of a long way through here
+        return [f"WrongAnswer: {self}"]
+
 
 class Exercise(NamedTuple):
     """One function to write.
 
-    cases: what tells one case from another, the smallest first. make(case, seed): fresh
-    arguments. describe(case, arguments): the case in words. results(function, arguments): what
-    counts, by name; WrongAnswer where that has not even the right form.
-    right: a right function. wrong: an iterator over mistakes, (sentence, function).
+    names: of the arguments. cases: what tells one case from another, the smallest first.
+    make(case, seed): fresh arguments. describe(case, arguments): the case in words.
+    results(function, arguments): what counts, by name; WrongAnswer where that has not even the
+    right form. right: a right function. wrong: an iterator over mistakes, (sentence, function).
     agreed: what to say when all is well. clues: the names that `make` can replace by zeros.
     """
+
+    names: tuple
 
     cases: list
     make: object
@@ -89,7 +94,7 @@ def network_exercise(network):
             yield words, forward(network, **parts)
 
     return Exercise(
-        SHAPES, make, describe, results, forward(network), wrong,
+        ("inputs", "state", "params"), SHAPES, make, describe, results, forward(network), wrong,
         f"logits, states and gradients agree with the equations in {len(SHAPES)} shapes",
         (*network.names, *network.states),
     )  # fmt: skip
@@ -97,26 +102,40 @@ def network_exercise(network):
 
 def in_form(returned, states, arguments):
     """Logits and the new state; WrongAnswer where they have not the right types and shapes."""
-    inputs, state, params = arguments
-    if not isinstance(returned, tuple) or len(returned) != 2:
-        raise WrongAnswer(f"It must return logits and the new state, got {type(returned).__name__}")
+    inputs, state, _ = arguments
+    wanted = f"({', '.join(states)}{',' * (len(states) == 1)})"
+    if not isinstance(returned, (tuple, list)) or len(returned) != 2:
+        raise WrongAnswer(f"It must return two things, logits and {wanted}; got {kind(returned)}")
     logits, new_state = returned
     if not isinstance(new_state, (tuple, list)) or len(new_state) != len(states):
-        length = f" of {len(new_state)}" if isinstance(new_state, (tuple, list)) else ""
-        raise WrongAnswer(
-            f"The new state must be the tuple ({', '.join(states)}{',' * (len(states) == 1)}), "
-            f"got {type(new_state).__name__}{length}"
-        )
+        raise WrongAnswer(f"The new state must be the tuple {wanted}, got {kind(new_state)}")
     num_steps, batch_size, vocab_size = inputs.shape
+    hints = {
+        (num_steps, batch_size, vocab_size): ": put the steps below one another, with torch.cat",
+        (batch_size, num_steps * vocab_size): ": put the steps below one another, along axis 0",
+        (batch_size, vocab_size): ", as of one step: is the return inside of the loop?",
+    }
     shapes = {"logits": (num_steps * batch_size, vocab_size)}
     shapes |= {name: tuple(part.shape) for name, part in zip(states, state)}
-    for part, (name, wanted) in zip((logits, *new_state), shapes.items()):
-        if type(part) is not torch.Tensor or part.shape != wanted:
-            got = tuple(part.shape) if type(part) is torch.Tensor else type(part).__name__
-            steps_apart = name == "logits" and got == tuple(inputs.shape)
-            hint = ": put the steps below one another, with torch.cat" if steps_apart else ""
-            raise WrongAnswer(f"{name} must have the shape {wanted}, got {got}{hint}")
-    return logits, new_state
+    for part, (name, shape) in zip((logits, *new_state), shapes.items()):
+        if type(part) is not torch.Tensor:
+            raise WrongAnswer(f"{name} must be a tensor of the shape {shape}, got {kind(part)}")
+        if part.shape != shape:
+            hint = hints.get(tuple(part.shape), "") if name == "logits" else ""
+            raise WrongAnswer(f"{name} must have the shape {shape}, got {tuple(part.shape)}{hint}")
+        if part.dtype != inputs.dtype:
+            raise WrongAnswer(f"{name} must be {inputs.dtype} like the inputs, got {part.dtype}")
+    return logits, tuple(new_state)
+
+
+def kind(value):
+    """What somebody returned, in words."""
+    if isinstance(value, torch.Tensor):
+        return f"a tensor of the shape {tuple(value.shape)}"
+    if isinstance(value, (tuple, list)):
+        parts = " and ".join(sorted({type(part).__name__ for part in value}))
+        return f"a {type(value).__name__} of {len(value)}" + f" ({parts})" * bool(parts)
+    return "nothing" if value is None else f"{type(value).__name__}"
 
 
 # --- other functions ---------------------------------------------------------------------------
@@ -132,14 +151,16 @@ def function_exercise(cases, make, right, wrong, form, names):
         return form(function(*arguments))
 
     agreed = f"right in {len(cases)} cases"
-    return Exercise(cases, make, describe, results, right, lambda: wrong.items(), agreed)
+    return Exercise(names, cases, make, describe, results, right, lambda: wrong.items(), agreed)
 
 
 def brief(value):
-    """A value in one line."""
-    if isinstance(value, list) and value and isinstance(value[0], torch.Tensor):
-        return "[" + ", ".join(map(brief, value)) + "]"
-    return str(value.tolist() if isinstance(value, torch.Tensor) else value)
+    """A value in one line, numbers with four digits, long lists cut."""
+    value = value.tolist() if isinstance(value, torch.Tensor) else value
+    if isinstance(value, list):
+        more = f", ... {len(value)} in all" if len(value) > 70 else ""
+        return "[" + ", ".join(map(brief, value[: 12 if more else 70])) + more + "]"
+    return f"{value:.4g}" if isinstance(value, float) else repr(value)
 
 
 def letters(text, seed):
@@ -149,8 +170,8 @@ def letters(text, seed):
 
 def dictionary(found):
     """A dictionary, in an order that does not depend on how it was made."""
-    if type(found) is not dict:
-        raise WrongAnswer(f"It must return a dict, got {type(found).__name__}")
+    if not isinstance(found, dict):
+        raise WrongAnswer(f"It must return a dict, got {kind(found)}")
     return {"the dictionary": {key: found[key] for key in sorted(found, key=str)}}
 
 
@@ -163,31 +184,33 @@ def numbers_from(case, seed):
 def list_of_batches(found):
     """The batches as lists; WrongAnswer where they are none."""
     if not hasattr(found, "__iter__") or isinstance(found, torch.Tensor):
-        raise WrongAnswer(f"It must return a list of (X, Y), got {type(found).__name__}")
+        raise WrongAnswer(f"It must return a list of (X, Y), got {kind(found)}")
     found = [batch for batch, _ in zip(found, range(1000))]
     for batch in found:
         if not isinstance(batch, (tuple, list)) or len(batch) != 2:
-            raise WrongAnswer(f"A batch must be a pair (X, Y), got {brief(batch)}")
+            raise WrongAnswer(f"A batch must be a pair (X, Y), got {kind(batch)}")
         for part in batch:
             if type(part) is not torch.Tensor or part.dim() != 2:
-                got = tuple(part.shape) if isinstance(part, torch.Tensor) else type(part).__name__
-                raise WrongAnswer(f"X and Y must be tensors (batch_size, num_steps), got {got}")
+                wanted = "tensors of the shape (batch_size, num_steps)"
+                raise WrongAnswer(f"X and Y must be {wanted}, got {kind(part)}")
+            if part.is_floating_point():
+                raise WrongAnswer(f"X and Y must hold whole numbers, got {part.dtype}")
     return {"the batches": [[part.tolist() for part in batch] for batch in found]}
 
 
 def probabilities(length, seed):
-    """Probabilities between 0.02 and 0.98."""
+    """Probabilities between 0.02 and 0.98; among many, one that is almost zero."""
     generator = torch.Generator().manual_seed(100 * seed + length)
-    return (0.02 + 0.96 * torch.rand(length, generator=generator),)
+    drawn = 0.02 + 0.96 * torch.rand(length, generator=generator)
+    drawn[100:101] = 1e-30
+    return (drawn,)
 
 
 def one_number(found):
     """A perplexity; WrongAnswer where it is not one number."""
-    found = torch.as_tensor(found) if isinstance(found, (int, float)) else found
-    if type(found) is not torch.Tensor or found.numel() != 1:
-        got = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
-        raise WrongAnswer(f"It must return one number, got {got}")
-    return {"the perplexity": found.detach().reshape(()).float()}
+    if getattr(found, "shape", ()) != () or not hasattr(found, "__float__"):
+        raise WrongAnswer(f"It must return one number, got {kind(found)}")
+    return {"the perplexity": torch.tensor(float(found))}
 
 
 def gradients(case, seed):
@@ -200,7 +223,7 @@ def gradients(case, seed):
 def list_of_gradients(found):
     """The gradients by their numbers; WrongAnswer where they are no list of tensors."""
     if not isinstance(found, (list, tuple)) or any(type(g) is not torch.Tensor for g in found):
-        raise WrongAnswer(f"It must return a list of tensors, got {type(found).__name__}")
+        raise WrongAnswer(f"It must return a list of tensors, got {kind(found)}")
     return {f"gradient {k}": gradient for k, gradient in enumerate(found)}
 
 
@@ -219,7 +242,7 @@ EXERCISES = {
         ["corpus", "batch_size", "num_steps", "offset"],
     ),
     "perplexity": function_exercise(
-        [1, 2, 3, 10], probabilities, F.perplexity, F.PERPLEXITY, one_number, ["probabilities"]
+        [1, 2, 3, 10, 200], probabilities, F.perplexity, F.PERPLEXITY, one_number, ["probabilities"]
     ),
     "clip": function_exercise(
         [(1.0, 1.0), (0.1, 1.0), (3.0, 2.0), (0.5, 0.1), (0.0, 1.0)],

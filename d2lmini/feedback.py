@@ -10,6 +10,7 @@ one by one and two by two: the one that computes what your function computes is 
 
 import json
 import os
+import traceback
 
 import torch
 
@@ -35,24 +36,56 @@ def check(function, task=None, *, seed=0):
     task = task or getattr(function, "__name__", None)
     if task not in EXERCISES:
         raise ValueError(f"task must be one of {', '.join(map(repr, EXERCISES))}, got {task!r}")
-    exercise = EXERCISES[task]
+    exercise, later = EXERCISES[task], []
     for case in exercise.cases:
         expected = run(exercise, exercise.right, case, seed)
         found = attempt(exercise, function, case, seed)
         wrong = differences(found, expected)
+        if wrong and not wrong[0].startswith("the gradient"):
+            complain(exercise, function, case, seed, wrong[0], found, expected)
         if wrong:
-            words = mistake(exercise, function, seed) or clue(exercise, function, wrong, seed)
-            draw(found.get(wrong[0]), expected.get(wrong[0]), wrong[0])
-            raise WrongAnswer(
-                f"{words}\n{described(exercise, case, seed)}, {wrong[0]}:\n"
-                f"yours\n{shown(found.get(wrong[0]))}\nright\n{shown(expected.get(wrong[0]))}"
-            )
+            later.append((case, seed, wrong[0], found, expected))
+    if later:  # values come first, in every case
+        complain(exercise, function, *later[0])
     print(f"{task}: {exercise.agreed}")
 
 
+def complain(exercise, function, case, seed, name, found, expected):
+    """Raise WrongAnswer, for a result that is not right."""
+    found, expected = found.get(name), expected.get(name)
+    words = other_shape(name, found, expected) or mistake(exercise, function, seed)
+    if not words:
+        words = clue(exercise, function, name, seed)
+        draw(exercise, function, name, seed)
+    raise WrongAnswer(
+        f"{words}\n{described(exercise, case, seed)}, {name}:\n"
+        f"yours\n{shown(found)}\nright\n{shown(expected)}"
+    )
+
+
+def other_shape(name, found, expected):
+    """What is wrong with a tensor's shape, or nothing."""
+    both = isinstance(found, torch.Tensor) and isinstance(expected, torch.Tensor)
+    if both and found.shape != expected.shape:
+        return f"{name} must have the shape {tuple(expected.shape)}, got {tuple(found.shape)}"
+    return None
+
+
 def run(exercise, function, case, seed):
-    """All results of a function in a case."""
-    return exercise.results(function, exercise.make(case, seed))
+    """All results of a function in a case; WrongAnswer where it changes what it was given."""
+    arguments = exercise.make(case, seed)
+    results = exercise.results(function, arguments)
+    for name, after, before in zip(exercise.names, arguments, exercise.make(case, seed)):
+        if not unchanged(after, before):
+            raise WrongAnswer(f"It changes its argument {name}; whoever calls it may need that.")
+    return results
+
+
+def unchanged(after, before):
+    """Whether an argument is still what it was."""
+    if isinstance(before, (list, tuple)):
+        return len(after) == len(before) and all(map(unchanged, after, before))
+    return torch.equal(after, before) if isinstance(before, torch.Tensor) else after == before
 
 
 def attempt(exercise, function, case, seed):
@@ -60,14 +93,27 @@ def attempt(exercise, function, case, seed):
     where = described(exercise, case, seed)
     try:
         return run(exercise, function, case, seed)
-    except NotImplementedError as error:
-        raise WrongAnswer("Nothing is written yet: it raises NotImplementedError.") from error
+    except NotImplementedError:
+        raise WrongAnswer("Nothing is written yet: it raises NotImplementedError.") from None
     except WrongAnswer as error:
         raise WrongAnswer(f"{error}\n{where}") from None
     except Exception as error:
-        words = mistake(exercise, function, seed)
-        words = words + "\n" if words else ""
-        raise WrongAnswer(f"{words}It raises {type(error).__name__}: {error}\n{where}") from error
+        words = f"It raises {type(error).__name__}: {str(error).partition('; ')[0]}"
+        if "in-place" in str(error) or "inplace" in str(error):
+            words = (
+                "It changes a tensor in place (`*=`, `copy_`, `H[:] = ...`), and the way back "
+                f"needs what was there: make a new one. {words}"
+            )
+        elif named := mistake(exercise, function, seed):
+            words = f"{named}\n{words}"
+        raise WrongAnswer(f"{words}\n{line_of(error, function)}{where}") from None
+
+
+def line_of(error, function):
+    """The line of the student's function at which an error was raised, or nothing."""
+    file = getattr(getattr(function, "__code__", None), "co_filename", None)
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
+    return f"in line {frames[-1].lineno}: {frames[-1].line}\n" if frames else ""
 
 
 def described(exercise, case, seed):
@@ -95,26 +141,29 @@ def outcome(exercise, function, case, seed):
         return type(error).__name__
 
 
-def clue(exercise, function, wrong, seed):
+def clue(exercise, function, name, seed):
     """What can be said of a mistake that is not among those that are known."""
-    if wrong[0].startswith("the gradient"):
+    if name.startswith("the gradient"):
         return (
-            f"Logits and states are right, {wrong[0]} is not: is there a detach(), a .data, an "
-            "item() or a no_grad() on the way?"
+            f"All values are right, {name} is not: is there a detach(), a .data, an item() or a "
+            "no_grad() on the way?"
         )
-    words = f"{wrong[0]} is wrong, and it is none of the mistakes that are made most."
+    words = f"There is a difference in {name}, and it is none of the mistakes that are made most."
     if not exercise.clues:
         return words
     for what, hint in (
-        (lambda shape: shape[0] == 1, "one letter: look at what a step hands to the next"),
+        (
+            lambda shape: shape[0] == 1,
+            "one letter: look at what a step hands to the next, and when.",
+        ),
         (lambda shape: shape[1] == 1, "one text: are several of them mixed up?"),
     ):
         cases = [case for case in exercise.cases if what(case)]
         if right_with(exercise, function, cases, seed):
             return f"{words} It is right for {hint}"
     found = [
-        name for name in exercise.clues
-        if right_with(exercise, function, exercise.cases, seed, zero=name)
+        zero for zero in exercise.clues
+        if right_with(exercise, function, exercise.cases, seed, zero=zero)
     ]  # fmt: skip
     if found:
         return f"{words} With {' or '.join(found)} = 0 all is right: look at where that is used."
@@ -163,15 +212,19 @@ def shown(value):
     return value.detach() if isinstance(value, torch.Tensor) else value
 
 
-def draw(found, expected, name):
-    """In a notebook, where numbers are many: both as heatmaps, and their difference."""
-    if not isinstance(found, torch.Tensor) or found.shape != expected.shape:
+def draw(exercise, function, name, seed):
+    """In a notebook, where words are few: values as heatmaps, in the first case that has many."""
+    if not in_notebook():
         return
-    if found.dim() != 2 or found.numel() < 8 or not in_notebook():
-        return
-    from .figures import show_difference
+    for case in exercise.cases:
+        found, expected = (outcome(exercise, one, case, seed) for one in (function, exercise.right))
+        found = {} if isinstance(found, str) else found
+        found, expected = found.get(name), expected.get(name)
+        many = isinstance(found, torch.Tensor) and found.dim() == 2 and found.numel() >= 20
+        if many and not same(found, expected):
+            from .figures import show_difference
 
-    show_difference(found, expected, name)
+            return show_difference(found, expected, name)
 
 
 # --- for graders -------------------------------------------------------------------------------

@@ -29,6 +29,9 @@ VOCABULARY = {
     ),
     "<unk> comes last; its index is 0.": unknown_last,
     "The indices begin with 1; <unk> has the index 0.": lambda tokens: vocabulary(tokens, start=1),
+    "Two tokens share the index 0: the first one after <unk> has the index 1.": (
+        lambda tokens: vocabulary(tokens, before=()) | {"<unk>": 0}
+    ),
     "The rarest token comes first; the most frequent one is to.": (
         lambda tokens: vocabulary(tokens, order=lambda pair: pair[1])
     ),
@@ -57,7 +60,7 @@ VOCABULARY = {
 
 def batches(
     corpus, batch_size, num_steps, offset, ahead=1, spare=1, Y_offset=None, stride=None,
-    lay_out=lambda part, rows: part.reshape(rows, -1), first=0, rest=False,
+    lay_out=lambda part, rows: part.reshape(rows, -1), first=0, rest=0,
 ):  # fmt: skip
     """Sequential minibatches: row k of a batch goes on where row k of the batch before it ended."""
     length = (len(corpus) - offset - spare) // batch_size * batch_size
@@ -65,8 +68,8 @@ def batches(
     corpus = torch.as_tensor(corpus)
     X = lay_out(corpus[offset : offset + length], batch_size)
     Y = lay_out(corpus[begin + ahead : begin + ahead + length], batch_size)
-    ends = range(first, X.shape[1] - (0 if rest else num_steps - 1), stride or num_steps)
-    return [(X[:, k : k + num_steps], Y[:, k : k + num_steps]) for k in ends]
+    starts = range(first, X.shape[1] - num_steps + 1 + rest, stride or num_steps)
+    return [(X[:, k : k + num_steps], Y[:, k : k + num_steps]) for k in starts]
 
 
 def turned(found):
@@ -113,9 +116,16 @@ BATCHES = {
         lambda *a: batches(*a, stride=1)[: a[2] * (len(batches(*a)) - 1) + 1]
     ),
     "What is left over at the end makes a shorter batch; it is to be left out.": (
-        lambda *a: batches(*a, rest=True)
+        lambda *a: batches(*a, rest=a[2] - 1)
     ),
     "The last full batch is missing.": lambda *a: batches(*a)[:-1],
+    "The last full batch is missing where nothing is left over: a start may be the very last.": (
+        lambda *a: batches(*a, rest=-1)
+    ),
+    "There is only the first batch.": lambda *a: batches(*a)[:1],
+    "The last token has none after it: it is only ever an answer, and belongs into no X.": (
+        lambda *a: batches(*a, spare=0)
+    ),
     "The first batch is missing.": lambda *a: batches(*a)[1:],
     "The last Y of a row is its first X; it is to be the token that follows in the corpus.": rolled,
 }
@@ -146,6 +156,13 @@ PERPLEXITY = {
         lambda p: torch.exp(-p.log10().mean())
     ),
     "This is the mean probability.": lambda p: p.mean(),
+    "The logarithm is missing: take the mean of the logarithms.": lambda p: torch.exp(-p.mean()),
+    "The product of many probabilities becomes 0 in the computer; add their logarithms.": (
+        lambda p: p.prod() ** (-1 / len(p))
+    ),
+    "Something is added to the probabilities: an impossible letter must cost more than that.": (
+        lambda p: torch.exp(-(p + 1e-8).log().mean())
+    ),
     "The sum is divided by one less than there are probabilities.": (
         lambda p: torch.exp(-p.log().sum() / (len(p) - 1))
     ),
@@ -210,6 +227,9 @@ CLIP = {
     "Nothing is clipped.": lambda G, theta: list(G),
     "The factor is norm / theta; it is theta / norm.": (
         lambda G, theta: [g * (norm(G) / theta) if norm(G) > theta else g for g in G]
+    ),
+    "The fraction is upside down: the factor is min(1, theta / norm).": (
+        lambda G, theta: [g * min(1, norm(G) / theta) for g in G]
     ),
     "Gradients that are too long are set to zero; they are to be scaled.": (
         lambda G, theta: [0 * g if norm(G) > theta else g for g in G]

@@ -60,6 +60,12 @@ def mistakes(network):
     found["The first state is not used: the function begins from zeros."] = {
         "begin": torch.zeros_like
     }
+    biases = [name for name in network.names if name.startswith("b")]
+    if len(biases) > 1:
+        for words, zeros in (
+            ("No bias is used but b_q.", biases), ("No bias is used.", [*biases, "b_q"])
+        ):  # fmt: skip
+            found[words] = {"change": lambda P, zeros=zeros: P | {b: 0 * P[b] for b in zeros}}
     for name in [*network.names, "W_hq", "b_q"]:
         found[f"{name} is not used."] = {"change": lambda P, n=name: P | {n: 0 * P[n]}}
         if name.startswith("W_h") and name != "W_hq":
@@ -67,6 +73,10 @@ def mistakes(network):
                 "change": lambda P, n=name: P | {n: P[n].T}
             }
     for a, b in itertools.combinations(network.gates, 2):
+        for k in ("W_x", "W_h"):
+            found[f"{k + a} and {k + b} are exchanged."] = {
+                "change": lambda P, a=k + a, b=k + b: P | {a: P[b], b: P[a]}
+            }
         if a + b != "if":  # the same as F and I in each other's place in the equation of C
             pairs = {k + x: k + y for k in ("W_x", "W_h", "b_") for x, y in ((a, b), (b, a))}
             words = f"The parameters of {network.gates[a]} and {network.gates[b]} are exchanged."

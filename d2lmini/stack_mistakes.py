@@ -39,6 +39,8 @@ DEEP_WRONG = {
         "past": lambda H1, H2: H1
     },
     "Both layers use the parameters of the first.": {"own": "1"},
+    "Both layers use W_hh1.": {"change": lambda P: P | {"W_hh2": P["W_hh1"]}},
+    "Both layers use b_h1.": {"change": lambda P: P | {"b_h2": P["b_h1"]}},
     "The output layer reads the first layer; it must read the second.": {"top": lambda H1, H2: H1},
     "The output layer reads the sum of both layers; it must read the second alone.": {
         "top": lambda H1, H2: H1 + H2

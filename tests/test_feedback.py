@@ -1,7 +1,9 @@
 """Planted mistakes are called by their names: students' functions with one line changed each."""
 
+import inspect
 import itertools
 import json
+import linecache
 import math
 
 import pytest
@@ -150,6 +152,15 @@ PLANTED = {
         ("torch.tanh(", "torch.sigmoid(", "There is a σ where the RNN has tanh"),
         ("torch.tanh(", "torch.relu(", "There is a ReLU"),
         (" + b_h", "", "b_h is not used"),
+        ("W_hh) + b_h)", "W_hh)) + b_h", "b_h is added after the tanh"),
+        ("return torch.cat(outputs, dim=0), (H,)", "return torch.cat(outputs), (H,), 1",
+         "It must return two things, logits and (H,); got a tuple of 3 (Tensor and int and tuple)"),
+        ("outputs.append(torch.mm(H, W_hq) + b_q)",
+         "return torch.mm(H, W_hq) + b_q, (H,)", "is the return inside of the loop?"),
+        ("torch.cat(outputs, dim=0)", "torch.cat(outputs, dim=1)", "along axis 0"),
+        ("torch.cat(outputs, dim=0)", "outputs", "logits must be a tensor of the shape"),
+        ("torch.cat(outputs, dim=0)", "torch.cat(outputs).double()", "must be torch.float32 like"),
+        ("torch.cat(outputs, dim=0)", "torch.cat(outputs[::-1])", "the last step comes first"),
         ("torch.mm(H, W_hh)", "torch.mm(H, W_hh.T)", "W_hh is turned"),
         (" + torch.mm(H, W_hh)", "", "W_hh is not used"),
     ],
@@ -164,12 +175,17 @@ PLANTED = {
         ("torch.sigmoid", "torch.tanh", "The gates go through tanh"),
         ("torch.sigmoid", "", "The gates have no σ"),
         (" + b_z", "", "b_z is not used"),
+        ("(1 - Z) * H_tilde", "1 - Z * H_tilde", "1 - Z needs parentheses"),
+        ("((R * H) @ W_hh) + b_h", "R * (H @ W_hh + b_h)", "multiplies the product with W_hh and"),
+        (") + b_", ") + 0 * b_", "No bias is used but b_q"),
         (" + b_r", "", "b_r is not used"),
         ("(H @ W_hr)", "(H @ W_hr.T)", "W_hr is turned"),
         ("Z = torch.sigmoid((X @ W_xz) + (H @ W_hz) + b_z)",
          "Z = torch.sigmoid((X @ W_xr) + (H @ W_hr) + b_r)", "H is mixed with the reset gate"),
         ("((R * H) @ W_hh)", "((Z * H) @ W_hh)", "in place of the reset gate R"),
         ("((R * H) @ W_hh) + b_h", "R * (H @ W_hh)", "Two things at once. The reset gate"),
+        ("W_xz, W_hz, b_z, W_xr, W_hr, b_r,", "W_xz, W_hr, b_z, W_xr, W_hz, b_r,",
+         "W_hz and W_hr are exchanged"),
         ("torch.sigmoid((X @ W_xz) + (H @ W_hz) + b_z)", "torch.sigmoid((X @ W_xz) + b_z)",
          "W_hz is not used"),
         ("W_xz, W_hz, b_z, W_xr, W_hr, b_r,", "W_xr, W_hr, b_r, W_xz, W_hz, b_z,",
@@ -187,6 +203,10 @@ PLANTED = {
         ("torch.tanh((X", "torch.sigmoid((X", "The candidate goes through σ"),
         ("torch.sigmoid", "torch.tanh", "The gates go through tanh"),
         (" + b_f", "", "b_f is not used"),
+        ("H = O * torch.tanh(C)", "C = torch.tanh(C); H = O * C", "C itself goes through the tanh"),
+        ("outputs.append((H @", "outputs.append((C @", "The logits are made of C"),
+        ("return torch.cat(outputs, dim=0), (H, C)", "return torch.cat(outputs), H, C",
+         "logits and (H, C); got a tuple of 3 (Tensor)"),
         ("return torch.cat(outputs, dim=0), (H, C)", "return torch.cat(outputs, dim=0), (C, H)",
          "H and C are returned the wrong way round"),
         ("(H, C) = state", "(C, H) = state", "H and C are taken out of the state the wrong way"),
@@ -233,6 +253,7 @@ PLANTED = {
         ("H2 @ W_hq", "(H1 + H2) @ W_hq", "reads the sum of both"),
         ("(H1, H2)\n", "(H2, H1)\n", "H1 and H2 are returned the wrong way round"),
         ("H1, H2 = state", "H2, H1 = state", "taken out of the state the wrong way"),
+        ("H2 @ W_hh2", "H2 @ W_hh1", "Both layers use W_hh1"),
         ("H1 = torch.tanh(", "H1 = (", "The first layer has no tanh"),
         ("H2 = torch.tanh(", "H2 = (", "The second layer has no tanh"),
         (" + b_h2", "", "b_h2 is not used"),
@@ -270,13 +291,14 @@ PLANTED = {
         ('["<unk>"] + found', 'found + ["<unk>"]', "<unk> comes last"),
         ('["<unk>"] + found)', '["<unk>"] + found, 1)', "The indices begin with 1"),
         ('enumerate(["<unk>"] + found)', "enumerate(found, 1)", "its place is left empty"),
+        ('["<unk>"] + found)}', 'found)} | {"<unk>": 0}', "Two tokens share the index 0"),
         ("-counts[token]", "counts[token]", "The rarest token comes first"),
         ("-counts[token]", "token", "alphabetical order; they are to be ordered by how often"),
         ("-counts[token]", "0", "in the order in which they first occur"),
         ("-counts[token]", "(-counts[token], token)", "Equally frequent tokens"),
         ("{token: k for", "{k: token for", "Keys and values are exchanged"),
         ('    found', '    return counts\n    found', "The values are counts"),
-        ('    found', '    return list(counts)\n    found', "must return a dict, got list"),
+        ('    found', '    return list(counts)\n    found', "must return a dict, got a list of 1"),
     ],
     "batches": [
         ("corpus[offset + 1: offset + 1 +", "corpus[offset: offset +", "Y is the same as X"),
@@ -290,6 +312,10 @@ PLANTED = {
         ("num_steps * num_batches", "Xs.shape[1]", "makes a shorter batch"),
         ("num_steps * num_batches", "num_steps * (num_batches - 1)", "The last full batch"),
         ("range(0,", "range(num_steps,", "The first batch is missing"),
+        ("num_steps * num_batches,", "Xs.shape[1] - num_steps,", "where nothing is left over"),
+        ("yield X, Y", "yield X, Y; return", "There is only the first batch"),
+        ("offset - 1)", "offset)", "The last token has none after it"),
+        ("yield X, Y", "yield X.float(), Y.float()", "X and Y must hold whole numbers"),
         ("Y = Ys[:, i: i + num_steps]", "Y = X.roll(-1, 1)", "The last Y of a row is its first X"),
         ("yield X, Y", "yield X", "A batch must be a pair (X, Y)"),
         ("yield X, Y", "yield X.tolist(), Y.tolist()", "X and Y must be tensors"),
@@ -305,8 +331,13 @@ PLANTED = {
         ("    total = 0", "    return 1 / probabilities.mean()", "1 over the mean probability"),
         ("    total = 0", "    return (1 / probabilities).mean()", "the mean of 1 / p"),
         ("len(probabilities)", "max(1, len(probabilities) - 1)", None),
-        ("    total = 0", "    return torch.exp(-probabilities.log())", "one number, got"),
+        ("    total = 0", "    return torch.exp(-probabilities.log())", "number, got a tensor"),
         ("    total = 0", "    return 'two'\n    total = 0", "one number, got str"),
+        ("    total = 0", "    return torch.exp(-probabilities.mean())", "logarithm is missing"),
+        ("    total = 0", "    return probabilities.prod() ** (-1 / len(probabilities))",
+         "becomes 0 in the computer"),
+        ("    total = 0", "    return torch.exp(-(probabilities + 1e-8).log().mean())",
+         "Something is added to the probabilities"),
     ],
     "clip": [
         ("    norm =", "    return [g.clamp(-theta, theta) for g in gradients]\n    norm =",
@@ -325,7 +356,13 @@ PLANTED = {
          "sum(g.abs().sum() for g in gradients)", "the norm of absolute values"),
         ("norm > theta", "False", "Nothing is clipped"),
         ("g * theta / norm", "0 * g", "set to zero"),
-        ("return gradients", "pass", "must return a list of tensors, got NoneType"),
+        ("    if norm > theta:\n        gradients = [g * theta / norm for",
+         "    if True:\n        gradients = [g * min(1, norm / theta) for", "upside down"),
+        ("return gradients", "return [g.flatten() for g in gradients]",
+         "gradient 0 must have the shape (2, 2), got (4,)"),
+        ("return gradients", "return [g.numpy() for g in gradients]",
+         "must return a list of tensors, got a list of 2 (ndarray)"),
+        ("return gradients", "pass", "must return a list of tensors, got nothing"),
     ],
 }  # fmt: skip
 PLANTED["deep"].pop()
@@ -391,7 +428,7 @@ def test_planted_mistakes_are_named(task, k):
 
 def singles(exercise):
     """The mistakes one by one, without those made of two."""
-    return itertools.takewhile(lambda pair: not pair[0].startswith("Two"), exercise.wrong())
+    return itertools.takewhile(lambda pair: not pair[0].startswith("Two things"), exercise.wrong())
 
 
 @pytest.mark.parametrize("task", RIGHT)
@@ -465,7 +502,7 @@ def test_other_references_agree_with_the_package():
     [
         ("H = H.data", "is there a detach(), a .data"),
         ("W_hh = W_hh.detach()", "is there a detach()"),
-        ("W_hh.mul_(1)", "It raises RuntimeError: a leaf Variable"),
+        ("W_hh.mul_(1)", "It changes a tensor in place"),
         ("H = torch.zeros(1, 1, dtype=torch.float64)", "It raises RuntimeError"),
     ],
 )
@@ -504,7 +541,7 @@ def test_results_that_pretend_to_be_tensors():
         logits = torch.zeros(inputs.shape[0] * inputs.shape[1], inputs.shape[2])
         return logits.as_subclass(Equal), state
 
-    with pytest.raises(WrongAnswer, match="logits must have the shape"):
+    with pytest.raises(WrongAnswer, match="logits must be a tensor of the shape"):
         d2l.check(rnn)
 
 
@@ -517,17 +554,62 @@ def test_a_task_that_there_is_not():
 
 def test_the_difference_is_drawn_in_a_notebook(monkeypatch, pyplot):
     monkeypatch.setattr(feedback, "in_notebook", lambda: True)
-    with pytest.raises(WrongAnswer):
+    with pytest.raises(WrongAnswer, match="b_h is not used"):
         d2l.check(written("rnn", " + b_h", ""))
-    assert not pyplot.get_fignums()  # two numbers say more by themselves
-    with pytest.raises(WrongAnswer, match="text by text"):
-        d2l.check(
-            written("rnn", "torch.cat(outputs, dim=0)", "torch.stack(outputs, 1).flatten(0, 1)")
-        )
+    assert not pyplot.get_fignums()  # a name says more
+    with pytest.raises(WrongAnswer, match="made most"):
+        d2l.check(written("rnn", "torch.tanh(", "0.9 * torch.tanh("))
     titles = [axes.get_title() for axes in pyplot.gcf().axes][:3]
     assert titles == ["yours", "right", "yours - right"]
     yours, right, apart = (axes.images[0].get_array() for axes in pyplot.gcf().axes[:3])
     assert abs(yours - right - apart).max() < 1e-6 and abs(apart).max() > 0.1
+    assert yours.shape == (6, 4)  # three steps of two texts
+
+
+def test_errors_in_the_function_lead_to_its_line():
+    source = inspect.cleandoc(RIGHT["rnn"].replace("outputs = []", "outputs = [1 / 0]"))
+    space, name = {"torch": torch}, "<a cell of a notebook>"
+    linecache.cache[name] = len(source), None, source.splitlines(keepends=True), name
+    exec(compile(source, name, "exec"), space)
+    with pytest.raises(WrongAnswer) as caught:
+        d2l.check(space["rnn"])
+    assert "ZeroDivisionError: division by zero\nin line 4: outputs = [1 / 0]" in str(caught.value)
+    assert caught.value._render_traceback_() == [f"WrongAnswer: {caught.value}"]
+
+
+@pytest.mark.parametrize(
+    "task, old, new, words",
+    [
+        ("vocabulary", "    found", "    tokens.clear()\n    found", "its argument tokens"),
+        ("batches", "    num_tokens", "    corpus.append(0)\n    num_tokens", "argument corpus"),
+        ("clip", "    norm", "    gradients[0] *= 1\n    gradients[1] *= 2\n    norm",
+         "its argument gradients"),
+        ("perplexity", "    total = 0", "    total = 0; probabilities.log_().exp_()",
+         "its argument probabilities"),
+        ("rnn", "    outputs", "    params.pop()\n    outputs", "It changes its argument params"),
+    ],
+)  # fmt: skip
+def test_arguments_that_are_changed(task, old, new, words):
+    with pytest.raises(WrongAnswer, match=words):
+        d2l.check(written(task, old, new))
+
+
+ALSO_RIGHT = [
+    ("rnn", "return torch.cat(outputs, dim=0), (H,)", "return [torch.cat(outputs), [H]]"),
+    ("lstm", "    outputs = []", "    params = list(params)\n    outputs = []"),
+    ("vocabulary", "    return {", "    from collections import Counter\n    return Counter() | {"),
+    ("perplexity", "    total = 0", "    import numpy as np\n    p = probabilities.numpy()\n"
+     "    return np.exp(-np.mean(np.log(p)))"),
+    ("perplexity", "    total = 0", "    return torch.exp(-probabilities.log().mean())"),
+    ("batches", "yield X, Y", "yield [X.int(), Y.int()]"),
+    ("clip", "return gradients", "return tuple(gradients)"),
+    ("clip", "norm > theta", "norm >= theta"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("task, old, new", ALSO_RIGHT)
+def test_other_ways_to_be_right(task, old, new):
+    d2l.check(written(task, old, new))
 
 
 def test_results_for_a_grader(monkeypatch, tmp_path):
