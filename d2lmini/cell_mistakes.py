@@ -3,7 +3,8 @@ r"""The networks of one layer that can be checked, and the mistakes that are mad
 import torch
 
 from . import cells
-from .mistakes import Network
+from .lstm_mistakes import COUPLED, FULL_LSTM, lstm
+from .mistakes import ACTIVATIONS, Network, logits, nothing
 
 
 def unrolled(step):
@@ -11,25 +12,21 @@ def unrolled(step):
 
     step(X, state, params): another one than the cell's makes a mistake. carry: what a step goes
     on from, of the first state and of the state of the step before. seen: what the output layer
-    reads of a state.
+    reads of a state. turned: the text is read from its end.
     """
 
     def read(
-        inputs, state, P, step=step, carry=lambda first, last: last, seen=lambda state: state[0]
-    ):
+        inputs, state, P, step=step, carry=lambda first, last: last,
+        seen=lambda state: state[0], turned=False,
+    ):  # fmt: skip
         params = [P[name] for name in P if name not in ("W_hq", "b_q")]
         first, Hs = state, [state[0]]
-        for X in inputs:
+        for X in inputs.flip(0) if turned else inputs:
             state = step(X, carry(first, state), params)
             Hs.append(seen(state))
         return Hs, state
 
     return read
-
-
-def nothing(A):
-    """No activation at all."""
-    return A
 
 
 def rnn(squash=torch.tanh):
@@ -48,13 +45,13 @@ def bias_outside(X, state, params):
     return (torch.tanh(X @ W_xh + state[0] @ W_hh) + b_h,)
 
 
-def gru(gate=torch.sigmoid, squash=torch.tanh, reset=None, mix=None):
+def gru(gate=torch.sigmoid, update=None, squash=torch.tanh, reset=None, mix=None):
     """A step of the GRU, with something else in place of σ, tanh, the reset or the mixture."""
 
     def step(X, state, params):
         W_xz, W_hz, b_z, W_xr, W_hr, b_r, W_xh, W_hh, b_h = params
         (H,) = state
-        Z, R = gate(X @ W_xz + H @ W_hz + b_z), gate(X @ W_xr + H @ W_hr + b_r)
+        Z, R = (update or gate)(X @ W_xz + H @ W_hz + b_z), gate(X @ W_xr + H @ W_hr + b_r)
         product = reset(R, H, W_hh, Z, b_h) if reset else (R * H) @ W_hh
         H_tilde = squash(X @ W_xh + product + b_h)
         return (mix(Z, H, H_tilde, R) if mix else Z * H + (1 - Z) * H_tilde,)
@@ -69,38 +66,13 @@ def mgu(gate=torch.sigmoid, squash=torch.tanh, reset=None, mix=None):
         W_xf, W_hf, b_f, W_xh, W_hh, b_h = params
         (H,) = state
         F = gate(X @ W_xf + H @ W_hf + b_f)
-        product = reset(F, H, W_hh) if reset else (F * H) @ W_hh
+        product = reset(F, H, W_hh, b_h) if reset else (F * H) @ W_hh
         H_tilde = squash(X @ W_xh + product + b_h)
         return (mix(F, H, H_tilde) if mix else (1 - F) * H + F * H_tilde,)
 
     return step
 
 
-def lstm(gate=torch.sigmoid, squash=torch.tanh, memory=None, hidden=None):
-    """A step of the LSTM, with something else in place of σ, tanh, or the equations of C and H."""
-
-    def step(X, state, params):
-        H, C = state
-        sums = [X @ W_x + H @ W_h + b for W_x, W_h, b in zip(*[iter(params)] * 3)]
-        *gates, C_tilde = *map(gate, sums[:-1]), squash(sums[-1])
-        F, O = gates[-2:]
-        I = gates[0] if len(gates) == 3 else 1 - F  # coupled gates (Greff et al., 2017): no W_xi
-        C_new = memory(I, F, C, C_tilde, O) if memory else F * C + I * C_tilde
-        return (hidden(O, C_new, C, H) if hidden else O * torch.tanh(C_new)), C_new
-
-    return step
-
-
-ACTIVATIONS = {
-    "The candidate goes through σ; it needs tanh.": {"squash": torch.sigmoid},
-    "The candidate goes through a ReLU; it needs tanh.": {"squash": torch.relu},
-    "The candidate has no tanh.": {"squash": nothing},
-    "The gates go through tanh; they need σ.": {"gate": torch.tanh},
-    "The gates have no σ.": {"gate": nothing},
-    "The gates go through a softmax; they need σ, each number by itself.": {
-        "gate": lambda A: torch.softmax(A, 1)
-    },
-}
 RNN = {
     "There is no tanh.": {"squash": nothing},
     "There is a σ where the RNN has tanh.": {"squash": torch.sigmoid},
@@ -108,6 +80,8 @@ RNN = {
     "There are two tanh, one inside the other.": {"squash": lambda A: torch.tanh(torch.tanh(A))},
 }
 GRU = ACTIVATIONS | {
+    "R goes through tanh; it needs σ.": {"gate": torch.tanh, "update": torch.sigmoid},
+    "Z goes through tanh; it needs σ.": {"update": torch.tanh},
     "The reset gate multiplies after the product with W_hh; it is to do so before.": {
         "reset": lambda R, H, W, Z, b: R * (H @ W)
     },
@@ -146,10 +120,15 @@ GRU = ACTIVATIONS | {
 }
 MGU = ACTIVATIONS | {
     "The gate multiplies after the product with W_hh; it is to do so before.": {
-        "reset": lambda F, H, W: F * (H @ W)
+        "reset": lambda F, H, W, b: F * (H @ W)
     },
-    "The gate does not multiply the H that the candidate sees.": {"reset": lambda F, H, W: H @ W},
-    "The candidate uses 1 - F in place of F.": {"reset": lambda F, H, W: ((1 - F) * H) @ W},
+    "The gate multiplies the product with W_hh and b_h, too; it is to multiply H.": {
+        "reset": lambda F, H, W, b: F * (H @ W + b) - b
+    },
+    "The gate does not multiply the H that the candidate sees.": {
+        "reset": lambda F, H, W, b: H @ W
+    },
+    "The candidate uses 1 - F in place of F.": {"reset": lambda F, H, W, b: ((1 - F) * H) @ W},
     "F and 1 - F are exchanged: F says how much of the candidate comes in.": {
         "mix": lambda F, H, H_tilde: F * H + (1 - F) * H_tilde
     },
@@ -164,58 +143,6 @@ MGU = ACTIVATIONS | {
         "mix": lambda F, H, H_tilde: H_tilde
     },
 }
-LSTM = ACTIVATIONS | {
-    "H is O ⊙ C; there must be a tanh around C.": {"hidden": lambda O, C, old, H: O * C},
-    "There is a σ around C where H needs tanh.": {
-        "hidden": lambda O, C, old, H: O * torch.sigmoid(C)
-    },
-    "The output gate is not used.": {"hidden": lambda O, C, old, H: torch.tanh(C)},
-    "The tanh stands around O ⊙ C; it belongs around C alone.": {
-        "hidden": lambda O, C, old, H: torch.tanh(O * C)
-    },
-    "H comes from C before the step; it needs the new C.": {
-        "hidden": lambda O, C, old, H: O * torch.tanh(old)
-    },
-    "The input gate is not used.": {"memory": lambda I, F, C, C_tilde, O: F * C + C_tilde},
-    "The forget gate is not used.": {"memory": lambda I, F, C, C_tilde, O: C + I * C_tilde},
-    "The forget gate counts the wrong way: C needs F, not 1 - F.": {
-        "memory": lambda I, F, C, C_tilde, O: (1 - F) * C + I * C_tilde
-    },
-    "The old C is not used.": {"memory": lambda I, F, C, C_tilde, O: I * C_tilde},
-    "The candidate is not used: C is only what is left of the old C.": {
-        "memory": lambda I, F, C, C_tilde, O: F * C
-    },
-    "F and I, or their parameters, are exchanged: F belongs to the old C.": {
-        "memory": lambda I, F, C, C_tilde, O: I * C + F * C_tilde
-    },
-    "The output gate stands where the input gate belongs.": {
-        "memory": lambda I, F, C, C_tilde, O: F * C + O * C_tilde
-    },
-    "C itself goes through the tanh; only H is made of tanh(C).": {
-        "memory": lambda I, F, C, C_tilde, O: torch.tanh(F * C + I * C_tilde),
-        "hidden": lambda O, C, old, H: O * C,
-    },
-    "There is a tanh around the new C; it belongs only into H.": {
-        "memory": lambda I, F, C, C_tilde, O: torch.tanh(F * C + I * C_tilde)
-    },
-}
-FULL_LSTM = LSTM | {
-    "The candidate has the factor 1 - F, as if this were a GRU; it needs I.": {
-        "memory": lambda I, F, C, C_tilde, O: F * C + (1 - F) * C_tilde
-    },
-}
-COUPLED = {
-    words.replace("input gate", "factor 1 - F"): parts
-    for words, parts in LSTM.items()
-    if "F and I" not in words and "the wrong way" not in words
-} | {
-    "F and 1 - F are exchanged: F belongs to the old C.": {
-        "memory": lambda I, F, C, C_tilde, O: I * C + F * C_tilde
-    },
-    "The candidate has the factor F, like the old C; it needs 1 - F.": {
-        "memory": lambda I, F, C, C_tilde, O: F * C + F * C_tilde
-    },
-}
 
 
 def one_layer(step, letters, wrong, states=("H",)):
@@ -224,6 +151,13 @@ def one_layer(step, letters, wrong, states=("H",)):
     wrong["The state is not carried on: a step starts from the state of the one before."] = {
         "carry": lambda first, last: first
     }
+    wrong[
+        "The new state is used for the logits, and then forgotten: keep it for the next step."
+    ] = {
+        "carry": lambda first, last: first,
+        "finish": lambda Hs, state, first, W, b: (logits(Hs, W, b), first),
+    }
+    wrong["The text is read from its end."] = {"turned": True}
     if step is rnn:
         wrong["b_h is added after the tanh; it belongs inside."] = {"step": bias_outside}
         wrong["The state that is carried on lacks the tanh."] = {

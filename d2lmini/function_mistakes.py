@@ -22,6 +22,12 @@ def unknown_last(tokens):
     return known | {"<unk>": len(known)}
 
 
+def ties_reversed(tokens):
+    """A vocabulary from the list of the rarest first, turned round."""
+    rising = list(vocabulary(tokens, order=lambda pair: pair[1], before=()))
+    return {token: index for index, token in enumerate(["<unk>", *rising[::-1]])}
+
+
 VOCABULARY = {
     "<unk> is missing; it has the index 0.": lambda tokens: vocabulary(tokens, before=()),
     "<unk> is missing, and its place is left empty: its index is 0.": (
@@ -34,6 +40,9 @@ VOCABULARY = {
     ),
     "The rarest token comes first; the most frequent one is to.": (
         lambda tokens: vocabulary(tokens, order=lambda pair: pair[1])
+    ),
+    "Equally frequent tokens stand in the reverse order; the one that occurs first comes first.": (
+        ties_reversed
     ),
     "The tokens stand in alphabetical order; they are to be ordered by how often they occur.": (
         lambda tokens: vocabulary(tokens, order=lambda pair: pair[0])
@@ -60,7 +69,7 @@ VOCABULARY = {
 
 def batches(
     corpus, batch_size, num_steps, offset, ahead=1, spare=1, Y_offset=None, stride=None,
-    lay_out=lambda part, rows: part.reshape(rows, -1), first=0, rest=0,
+    lay_out=lambda part, rows: part.reshape(rows, -1), first=0, rest=0, starts=None,
 ):  # fmt: skip
     """Sequential minibatches: row k of a batch goes on where row k of the batch before it ended."""
     length = (len(corpus) - offset - spare) // batch_size * batch_size
@@ -68,7 +77,7 @@ def batches(
     corpus = torch.as_tensor(corpus)
     X = lay_out(corpus[offset : offset + length], batch_size)
     Y = lay_out(corpus[begin + ahead : begin + ahead + length], batch_size)
-    starts = range(first, X.shape[1] - num_steps + 1 + rest, stride or num_steps)
+    starts = starts or range(first, X.shape[1] - num_steps + 1 + rest, stride or num_steps)
     return [(X[:, k : k + num_steps], Y[:, k : k + num_steps]) for k in starts]
 
 
@@ -121,6 +130,9 @@ BATCHES = {
     "The last full batch is missing.": lambda *a: batches(*a)[:-1],
     "The last full batch is missing where nothing is left over: a start may be the very last.": (
         lambda *a: batches(*a, rest=-1)
+    ),
+    "The number of batches is that of the whole corpus; it is that of the rows that were cut.": (
+        lambda *a: batches(*a, starts=range(0, len(a[0]) // (a[1] * a[2]) * a[2], a[2]))
     ),
     "There is only the first batch.": lambda *a: batches(*a)[:1],
     "The last token has none after it: it is only ever an answer, and belongs into no X.": (

@@ -77,6 +77,10 @@ def mistakes(network):
             found[f"{k + a} and {k + b} are exchanged."] = {
                 "change": lambda P, a=k + a, b=k + b: P | {a: P[b], b: P[a]}
             }
+        for k, (x, y) in itertools.product(("W_x", "W_h", "b_"), ((a, b), (b, a))):
+            found[f"{k + x} stands where {k + y} belongs."] = {
+                "change": lambda P, used=k + x, lost=k + y: P | {lost: P[used]}
+            }
         if a + b != "if":  # the same as F and I in each other's place in the equation of C
             pairs = {k + x: k + y for k in ("W_x", "W_h", "b_") for x, y in ((a, b), (b, a))}
             words = f"The parameters of {network.gates[a]} and {network.gates[b]} are exchanged."
@@ -87,14 +91,16 @@ def mistakes(network):
 
 
 def two_mistakes(network):
-    """Every two mistakes that can be made at once, in the form of `mistakes`."""
-    for (a, one), (b, other) in itertools.combinations(mistakes(network).items(), 2):
+    """Two of the commonest mistakes at once, in the form of `mistakes`."""
+    rare = ("is turned", "stands where", "stand where", "exchanged")
+    common = {w: parts for w, parts in mistakes(network).items() if not any(r in w for r in rare)}
+    for (a, one), (b, other) in itertools.combinations(common.items(), 2):
         both = one | other
         if "change" in one and "change" in other:
             both["change"] = lambda P, f=one["change"], g=other["change"]: g(f(P))
         elif one.keys() & other.keys():
             continue
-        yield f"Two things at once. {a} {b}", both
+        yield f"It looks like two things at once. {a} {b}", both
 
 
 def logits(Hs, W_hq, b_q):
@@ -135,4 +141,21 @@ FINISHES = {
     "There is a σ around the logits; nothing comes after W_hq and b_q.": (
         lambda Hs, state, first, W, b: (torch.sigmoid(logits(Hs, W, b)), state)
     ),
+}
+
+
+def nothing(A):
+    """No activation at all."""
+    return A
+
+
+ACTIVATIONS = {
+    "The candidate goes through σ; it needs tanh.": {"squash": torch.sigmoid},
+    "The candidate goes through a ReLU; it needs tanh.": {"squash": torch.relu},
+    "The candidate has no tanh.": {"squash": nothing},
+    "The gates go through tanh; they need σ.": {"gate": torch.tanh},
+    "The gates have no σ.": {"gate": nothing},
+    "The gates go through a softmax; they need σ, each number by itself.": {
+        "gate": lambda A: torch.softmax(A, 1)
+    },
 }

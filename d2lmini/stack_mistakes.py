@@ -45,6 +45,14 @@ DEEP_WRONG = {
     "The output layer reads the sum of both layers; it must read the second alone.": {
         "top": lambda H1, H2: H1 + H2
     },
+    "W_xh2 and W_hh2 are exchanged.": {
+        "change": lambda P: P | {"W_xh2": P["W_hh2"], "W_hh2": P["W_xh2"]}
+    },
+    "There is no tanh.": {"squash1": lambda A: A, "squash2": lambda A: A},
+    "There is a σ where both layers have tanh.": {
+        "squash1": torch.sigmoid,
+        "squash2": torch.sigmoid,
+    },
     "The first layer has no tanh.": {"squash1": lambda A: A},
     "The second layer has no tanh.": {"squash2": lambda A: A},
     "The first layer's state is not carried on.": {
@@ -69,17 +77,18 @@ def direction(inputs, H, P, k, squash=torch.tanh, carry=True):
 
 def both(
     inputs, state, P, turn=lambda inputs: inputs.flip(0), back=lambda Hs: Hs.flip(0), own="b",
-    halves=lambda f, b: (f, b), first=lambda f, b, last: b, last=None, **parts,
+    halves=lambda f, b: (f, b), first=lambda f, b, last: b, last=None, only_f=(), only_b=(),
+    **parts,
 ):  # fmt: skip
     """Two directions. turn: what the backward one reads, and back: how its states are laid out.
 
     own: whose parameters it has. first: what it begins from, of the first states and the forward
-    direction's last one. halves: what the output layer reads. last: the state that is returned,
-    of both directions' H in the order of the text.
+    direction's last one. only_f, only_b: parts of one direction. halves: what the output layer
+    reads. last: the state that is returned, of both directions' H in the order of the text.
     """
-    forwards = direction(inputs, state[0], P, "f", **parts)
+    forwards = direction(inputs, state[0], P, "f", **parts, **dict(only_f))
     begin = first(*state, forwards[-1])
-    backwards = direction(turn(inputs), begin, P, own, **parts)
+    backwards = direction(turn(inputs), begin, P, own, **parts, **dict(only_b))
     laid_out = back(backwards)
     Hs = torch.cat(halves(forwards, laid_out), 2)
     new = last(forwards, laid_out) if last else (forwards[-1], backwards[-1])
@@ -115,7 +124,13 @@ BOTH_WRONG = {
     "The backward state that is returned has read one letter; the one at step 0 has read all.": {
         "last": lambda forwards, backwards: (forwards[-1], backwards[-1])
     },
+    "The states that are returned have read one letter each; the last ones have read all.": {
+        "last": lambda forwards, backwards: (forwards[0], backwards[-1])
+    },
     "There is no tanh.": {"squash": lambda A: A},
+    "There is a σ where both directions have tanh.": {"squash": torch.sigmoid},
+    "The forward direction has no tanh.": {"only_f": {"squash": lambda A: A}},
+    "The backward direction has no tanh.": {"only_b": {"squash": lambda A: A}},
     "The states are not carried on: every step starts from the first ones.": {"carry": False},
 }  # fmt: skip
 

@@ -19,7 +19,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 from nbgrader.api import Gradebook
 from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import is_grade, is_solution
-from traitlets import Dict, Integer
+from traitlets import Integer
 
 from d2lmini import feedback
 
@@ -34,16 +34,25 @@ class TimeIsUp(Exception):
 
 
 class Client(NotebookClient):
-    """Runs a notebook cell by cell, and keeps a million characters of what each prints."""
+    """Runs a notebook cell by cell, and keeps the first megabytes of what all of it shows."""
 
-    kept = Dict()  # characters, by the cell's number
+    budget = Integer(5_000_000)  # characters
 
     def process_message(self, msg, cell, cell_index):
-        if msg["msg_type"] in ("stream", "display_data", "execute_result", "error"):
-            self.kept[cell_index] = self.kept.get(cell_index, 0) + len(str(msg["content"]))
-            if self.kept[cell_index] > 1_000_000:
+        if msg["msg_type"] != "status":  # which says that a cell has ended
+            self.budget -= size(msg["content"])
+            if self.budget < 0:
                 return None
         return super().process_message(msg, cell, cell_index)
+
+
+def size(content):
+    """About how many characters a message has."""
+    if isinstance(content, dict):
+        content = list(content.values())
+    if isinstance(content, list):
+        return 10 + sum(map(size, content))
+    return len(content) if isinstance(content, str) else 10
 
 
 class Restore(NbGraderPreprocessor):
@@ -90,17 +99,22 @@ class Run(NbGraderPreprocessor):
         config=True
     )
 
+    passed = {}  # {grade id: whether the test passed}, of the notebook that was run last
+
     def preprocess(self, nb, resources):
-        seed = secrets.randbelow(2**31)
-        with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-            stopped = self.execute(nb, seed, folder)
-            found = read_results(os.path.join(folder, "results"))
+        seed, Run.passed = secrets.randbelow(2**31), {}
+        with TemporaryDirectory() as ours, TemporaryDirectory(ignore_cleanup_errors=True) as theirs:
+            results = os.path.join(ours, "results")
+            stopped = self.execute(nb, seed, theirs, results)
+            found = read_results(results)
         for cell in nb.cells:
             if cell.cell_type == "code" and is_grade(cell) and not is_solution(cell):
                 compare(cell, found, seed, stopped)
+                errors = [output for output in cell.outputs if output.output_type == "error"]
+                Run.passed[cell.metadata.nbgrader.grade_id] = not errors
         return nb, resources
 
-    def execute(self, nb, seed, folder):
+    def execute(self, nb, seed, folder, results):
         """Run all cells. Returns why it stopped before the end, or None."""
         end = time.monotonic() + self.seconds
 
@@ -110,7 +124,7 @@ class Run(NbGraderPreprocessor):
             return min(self.seconds_per_cell, max(1, int(end - time.monotonic())))
 
         environment = os.environ | {
-            "D2LMINI_SEED": str(seed), "D2LMINI_RESULTS": os.path.join(folder, "results"),
+            "D2LMINI_SEED": str(seed), "D2LMINI_RESULTS": results,
             "HOME": folder, "OMP_NUM_THREADS": "1", "PYTHONUSERBASE": site.getuserbase(),
         }  # fmt: skip
         late = {"ename": "TimeLimit", "evalue": f"{self.seconds_per_cell} s were over"}
@@ -119,7 +133,7 @@ class Run(NbGraderPreprocessor):
             error_on_timeout=late | {"traceback": []}, on_cell_executed=note_time_limit,
             allow_errors=True, skip_cells_with_tag="no tag keeps a cell from being run",
             resources={"metadata": {"path": folder}}, shutdown_kernel="immediate",
-            record_timing=False, coalesce_streams=True, startup_timeout=120,
+            record_timing=False, coalesce_streams=False, startup_timeout=120,
             extra_arguments=["--log-level=ERROR"],
         )  # fmt: skip
         limits = {"preexec_fn": self.limit} if resource else {}
@@ -133,35 +147,33 @@ class Run(NbGraderPreprocessor):
 
     def limit(self):
         """What the kernel may use; runs in its process, before it starts."""
-        for what, most in (
-            (resource.RLIMIT_DATA, self.megabytes * 2**20),
-            (resource.RLIMIT_FSIZE, 100 * 2**20),
-            (resource.RLIMIT_CPU, 2 * self.seconds + 60),
-        ):
-            resource.setrlimit(what, (most, most))
+        lower(resource.RLIMIT_DATA, self.megabytes * 2**20)
+        lower(resource.RLIMIT_FSIZE, 100 * 2**20)
+        lower(resource.RLIMIT_CPU, 2 * self.seconds + 60)
 
 
 def compare(cell, found, seed, stopped):
-    """An error for a test whose results are not those of a right function."""
+    """Leave a test what it printed, and one error if its results are not those of a right function.
+
+    nbgrader would take a number that is shown for points, and a warning for a failure.
+    """
+    errors = [output for output in cell.outputs if output.output_type == "error"]
+    printed = [output for output in cell.outputs if output.get("name") == "stdout"]
     task = re.search(r"(?m)^hand_in\(\w+, \"(\w+)\"\)", cell.source)
-    if task is None or any(output.output_type == "error" for output in cell.outputs):
-        return
-    if right(found.get(task[1], []), task[1], seed):
-        # nbgrader would give no points where a function warns
-        cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
-    else:
+    if task and not errors and not right(found.get(task[1], []), task[1], seed):
         why = stopped or "it raised no error, but its results are not those of a right function"
-        cell.outputs.append(new_output("error", ename="NotPassed", evalue=why, traceback=[why]))
+        errors = [new_output("error", ename="NotPassed", evalue=why, traceback=[why])]
+    late = [error for error in errors if error.ename == "TimeLimit"]
+    cell.outputs = printed + (late or errors[-1:])
 
 
 def read_results(path, most=10_000_000):
     """What the tests wrote: {task: the results of each time it was tested}."""
     found = {}
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            lines = file.read(most).splitlines()
-    except OSError:  # no test came so far
+    if not os.path.isfile(path) or os.path.islink(path):  # no test came so far, or it is a pipe
         return found
+    with open(path, encoding="utf-8", errors="replace") as file:
+        lines = file.read(most).splitlines()
     for line in lines:
         try:
             ((task, results),) = json.loads(line).items()
@@ -171,12 +183,19 @@ def read_results(path, most=10_000_000):
     return found
 
 
+def lower(what, most):
+    """Set a limit of this process for good, if it has not got a lower one."""
+    hard = resource.getrlimit(what)[1]
+    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(what, (most, most))
+
+
 def note_time_limit(cell, cell_index, execute_reply):
-    """Where a cell was interrupted, its first output says so."""
+    """Where a cell was interrupted, its outputs say so."""
     content = execute_reply["content"]
     if content["status"] == "error" and content["ename"] == "TimeLimit":
         fields = {key: content[key] for key in ("ename", "evalue", "traceback")}
-        cell.outputs.insert(0, new_output("error", **fields))
+        cell.outputs.append(new_output("error", **fields))
 
 
 def right(found, task, seed):
@@ -186,11 +205,11 @@ def right(found, task, seed):
 
 
 def close(a, b):
-    """Whether two nested lists hold the same, numbers up to rounding."""
+    """Whether two nested lists hold the same, numbers with a fraction up to rounding."""
     if isinstance(a, list) and isinstance(b, list):
         return len(a) == len(b) and all(map(close, a, b))
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(close(a[key], b[key]) for key in a)
-    if isinstance(a, (int, float)) and isinstance(b, (int, float)):
+    if isinstance(a, float) and isinstance(b, float):
         return abs(a - b) <= 2e-3 * (1 + abs(b))
     return a == b

@@ -148,6 +148,11 @@ OUTPUT = {
 }
 PLANTED = {
     "rnn": [
+        ("H = torch.tanh(torch.mm(X, W_xh) + torch.mm(H, W_hh) + b_h)\n"
+         "        outputs.append(torch.mm(H,",
+         "new = torch.tanh(torch.mm(X, W_xh) + torch.mm(H, W_hh) + b_h)\n"
+         "        outputs.append(torch.mm(new,", "is used for the logits, and then forgotten"),
+        ("for X in inputs:", "for X in inputs.flip(0):", "The text is read from its end"),
         ("torch.tanh(", "(", "There is no tanh"),
         ("torch.tanh(", "torch.sigmoid(", "There is a σ where the RNN has tanh"),
         ("torch.tanh(", "torch.relu(", "There is a ReLU"),
@@ -165,6 +170,8 @@ PLANTED = {
         (" + torch.mm(H, W_hh)", "", "W_hh is not used"),
     ],
     "gru": [
+        ("(H @ W_hr)", "(H @ W_hz)", "W_hz stands where W_hr belongs"),
+        ("R = torch.sigmoid(", "R = torch.tanh(", "R goes through tanh; it needs σ"),
         ("((R * H) @ W_hh)", "R * (H @ W_hh)", "after the product"),
         ("((R * H) @ W_hh)", "(H @ W_hh)", "The reset gate is not used"),
         ("Z * H + (1 - Z) * H_tilde", "(1 - Z) * H + Z * H_tilde", "Z and 1 - Z are exchanged"),
@@ -183,7 +190,7 @@ PLANTED = {
         ("Z = torch.sigmoid((X @ W_xz) + (H @ W_hz) + b_z)",
          "Z = torch.sigmoid((X @ W_xr) + (H @ W_hr) + b_r)", "H is mixed with the reset gate"),
         ("((R * H) @ W_hh)", "((Z * H) @ W_hh)", "in place of the reset gate R"),
-        ("((R * H) @ W_hh) + b_h", "R * (H @ W_hh)", "Two things at once. The reset gate"),
+        ("((R * H) @ W_hh) + b_h", "R * (H @ W_hh)", "two things at once. The reset gate"),
         ("W_xz, W_hz, b_z, W_xr, W_hr, b_r,", "W_xz, W_hr, b_z, W_xr, W_hz, b_r,",
          "W_hz and W_hr are exchanged"),
         ("torch.sigmoid((X @ W_xz) + (H @ W_hz) + b_z)", "torch.sigmoid((X @ W_xz) + b_z)",
@@ -192,6 +199,10 @@ PLANTED = {
          "The parameters of the update gate and the reset gate are exchanged"),
     ],
     "lstm": [
+        ("O * torch.tanh(C)", "I * torch.tanh(C)", "The input gate stands where the output gate"),
+        ("O * torch.tanh(C)", "O * torch.tanh(C_tilde)", "H is made of the candidate"),
+        ("F = torch.sigmoid(", "F = torch.tanh(", "The forget gate goes through tanh"),
+        ("(X @ W_xo)", "(X @ W_xi)", "W_xi stands where W_xo belongs"),
         ("O * torch.tanh(C)", "O * C", "H is O ⊙ C"),
         ("O * torch.tanh(C)", "torch.tanh(C)", "The output gate is not used"),
         ("+ I * C_tilde", "+ C_tilde", "The input gate is not used"),
@@ -245,6 +256,8 @@ PLANTED = {
          "The parameters of the forget gate and the output gate are exchanged"),
     ],
     "deep": [
+        ("H1 @ W_xh2 + H2 @ W_hh2", "H1 @ W_hh2 + H2 @ W_xh2", "W_xh2 and W_hh2 are exchanged"),
+        ("torch.tanh(", "torch.sigmoid(", "There is a σ where both layers have tanh"),
         ("H2 = torch.tanh(H1 @", "H2 = torch.tanh(X @", "The second layer reads X"),
         ("H2 @ W_hh2", "H1 @ W_hh2", "The second layer goes on from the first layer's H"),
         ("H1 @ W_xh2 + H2 @ W_hh2 + b_h2", "H1 @ W_xh1 + H2 @ W_hh1 + b_h1",
@@ -266,6 +279,7 @@ PLANTED = {
         ("H1 = torch.tanh(", "old = H1\n        H1 = torch.tanh(", "PASSES"),
     ],
     "bidirectional": [
+        ("(H_f, H_b)\n", "(f[0], b[0])\n", "have read one letter each"),
         ("inputs.flip(0):", "inputs:", "reads the text forwards, and its states are turned"),
         (".flip(0)], dim=2", "], dim=2", "The backward states are not turned round"),
         ("inputs.flip(0)", "inputs.flip(1)", "gets the batch turned round, not the steps"),
@@ -274,7 +288,8 @@ PLANTED = {
         ("torch.stack(b).flip(0)]", "torch.stack(f)]", "reads the forward H twice"),
         ("X @ W_xhb + H_b @ W_hhb + b_hb", "X @ W_xhf + H_b @ W_hhf + b_hf",
          "Both directions use the parameters of the forward one"),
-        ("inputs.flip(0):\n        H_b = torch.tanh(", "inputs.flip(0):\n        H_b = (", None),
+        ("inputs.flip(0):\n        H_b = torch.tanh(", "inputs.flip(0):\n        H_b = (",
+         "The backward direction has no tanh"),
         ("for X in inputs.flip(0)", "H_b = H_f\n    for X in inputs.flip(0)",
          "goes on from the forward direction's last H"),
         ("H_f, H_b = state", "H_f, _ = state; H_b = H_f",
@@ -287,6 +302,8 @@ PLANTED = {
         (".flatten(0, 1)", ".transpose(0, 1).flatten(0, 1)", "text by text"),
     ],
     "vocabulary": [
+        ("    found =", "    counts = dict(reversed(counts.items()))\n    found =",
+         "Equally frequent tokens stand in the reverse order"),
         ('["<unk>"] + found', "found", "<unk> is missing; it has the index 0"),
         ('["<unk>"] + found', 'found + ["<unk>"]', "<unk> comes last"),
         ('["<unk>"] + found)', '["<unk>"] + found, 1)', "The indices begin with 1"),
@@ -301,6 +318,9 @@ PLANTED = {
         ('    found', '    return list(counts)\n    found', "must return a dict, got a list of 1"),
     ],
     "batches": [
+        ("Xs.shape[1] // num_steps", "len(corpus) // (batch_size * num_steps)",
+         "is that of the whole corpus"),
+        ("Y = Ys[:, i: i + num_steps]", "Y = X + 1", "none of the mistakes"),
         ("corpus[offset + 1: offset + 1 +", "corpus[offset: offset +", "Y is the same as X"),
         ("yield X, Y", "yield Y, X", "X and Y are exchanged"),
         ("yield X, Y", "yield X.T, Y.T", "The batches are turned"),
@@ -428,7 +448,7 @@ def test_planted_mistakes_are_named(task, k):
 
 def singles(exercise):
     """The mistakes one by one, without those made of two."""
-    return itertools.takewhile(lambda pair: not pair[0].startswith("Two things"), exercise.wrong())
+    return itertools.takewhile(lambda pair: not pair[0].startswith("It looks"), exercise.wrong())
 
 
 @pytest.mark.parametrize("task", RIGHT)

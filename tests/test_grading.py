@@ -6,17 +6,20 @@ Needs nbgrader: `pip install -r instructors/requirements.txt`.
 import copy
 import csv
 import importlib.util
+import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell
 
-pytest.importorskip("nbgrader")
+Gradebook = pytest.importorskip("nbgrader.api").Gradebook
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "instructors" / "source"
@@ -44,6 +47,13 @@ def grade(office, assignment, submissions):
     assert done.returncode == 0, done.stdout + done.stderr
     with table.open(encoding="utf-8-sig", newline="") as file:
         return {row["student"]: row for row in csv.DictReader(file)}
+
+
+def nbgrader(course, *arguments):
+    """An nbgrader command in a course folder."""
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    command = [sys.executable, "-m", "nbgrader", *arguments]
+    subprocess.run(command, cwd=course, env=environment, check=True, capture_output=True)
 
 
 # --- every solution, every blank ---------------------------------------------------------------
@@ -105,6 +115,8 @@ def made(rnn=None, clip=None, first="", change=None):
             cells[name].source = source
     for name in ("predict-gradient", "predict-clip"):
         cells[name].source = "prediction = 'a'"
+    if rnn or clip:
+        cells["explain-gradient"].source = "Each step multiplies by the same factor."
     if first:
         nb.cells.insert(4, new_code_cell(first))
     if change:
@@ -138,6 +150,10 @@ def without_ids(nb, cells):
         del cell["id"]
 
 
+def ids_of_another_version(nb, cells):
+    nb.nbformat_minor = 4  # where cells have none
+
+
 def wrong(old, new, source=RNN):
     assert old in source
     return source.replace(old, new)
@@ -168,12 +184,23 @@ class Finder:
         module.WrongAnswer = AssertionError
 sys.meta_path.insert(0, Finder())
 """
+SPEAKS = """
+from IPython.display import display
+shown = display("x", display_id=True)
+for _ in range(3000):
+    shown.update("x" * 10_000)
+    print("y" * 10_000)
+"""
 # How many of them, what they hand in, their points (of 8), and a part of the reason.
 CLASS = {
-    "right": (21, lambda: made(RNN, CLIP), 8, ""),
+    "right": (12, lambda: made(RNN, CLIP), 8, ""),
     "helper": (4, lambda: made(wrong("torch.tanh", "squash"), CLIP, "squash = torch.tanh"), 8, ""),
     # Not wrong, only unusual: another program's metadata, a warning, talk without a line's end.
-    "stripped": (1, lambda: made(RNN, CLIP, change=without_metadata), 8, ""),
+    "stripped": (
+        1, lambda: made(RNN, CLIP, change=without_metadata), 8, "explain-gradient: no answer",
+    ),
+    "mixed_minor": (1, lambda: made(RNN, CLIP, change=ids_of_another_version), 8, ""),
+    "results": (1, lambda: made(RNN, CLIP, "import os; os.makedirs('results')"), 8, ""),
     "old_minor": (1, lambda: made(RNN, CLIP, change=without_ids), 8, ""),
     "copied": (1, lambda: made(RNN, CLIP, change=lambda nb, cells: nb.cells.append(
         copy.deepcopy(cells["rnn"]))), 8, ""),
@@ -185,6 +212,10 @@ CLASS = {
     "no_tanh": (5, lambda: made(NO_TANH, CLIP), 4, "test-rnn: There is no tanh."),
     "turned": (5, lambda: made(wrong("W_hh +", "W_hh.T +"), CLIP), 4, "W_hh is turned"),
     "squared": (3, lambda: made(RNN, wrong("torch.sqrt", "", CLIP)), 4, "lacks its square root"),
+    "shows_points": (
+        1, lambda: made("import sys\ndef rnn(*a):\n    sys.displayhook(4)\n    return 1", CLIP), 4,
+        "test-rnn: It must return two things",
+    ),
     # empty and broken files
     "empty": (3, lambda: b"", 0, "the file is empty"),
     "nothing": (2, lambda: None, 0, "nothing was handed in"),
@@ -196,7 +227,7 @@ CLASS = {
     "syntax": (2, lambda: made("def rnn(:", CLIP), 4, "test-rnn: name 'rnn' is not defined"),
     "raises": (1, lambda: made(wrong("outputs = []", "1 / 0"), CLIP), 4, "ZeroDivisionError"),
     "no_module": (1, lambda: made("import notthere", CLIP), 4, "'rnn' is not defined"),
-    "exit": (1, lambda: made(RNN, CLIP, "exit()"), 0, "the kernel died"),
+    "exit": (1, lambda: made(RNN, CLIP, "exit()"), None, "the kernel died"),  # a little later
     "sys_exit": (1, lambda: made(wrong("outputs = []", "raise SystemExit"), CLIP), 4, "test-rnn"),
     "os_exit": (1, lambda: made(wrong("outputs = []", "import os; os._exit(0)"), CLIP), 0, "died"),
     "segfault": (
@@ -237,6 +268,13 @@ CLASS = {
     "library": (1, lambda: made("from d2lmini import exercises\n"
         "rnn = exercises.EXERCISES['rnn'].right", CLIP), 8, ""),
     # enormous
+    "many_cells": (
+        1, lambda: made(change=lambda nb, cells: nb.cells.extend(new_code_cell("1") for _ in
+        range(2000))), 0, "cells; 1000 are allowed",
+    ),
+    "newlines": (1, lambda: made(RNN, CLIP, "\n" * 100_000), 8, ""),
+    "speaks": (1, lambda: made(RNN, CLIP, SPEAKS), 8, ""),
+    "nested": (1, lambda: made(RNN, CLIP, "if 0: x" + ".a" * 400 + " = 1"), 8, ""),
     "large_file": (1, lambda: b'{"cells": "' + b"x" * 6_000_000, 0, "6.0 MB; 5 MB are allowed"),
     "talks": (1, lambda: made(RNN, CLIP, "print('x' * 50_000_000)"), 8, ""),
     "talks_on": (1, lambda: made(RNN, CLIP, "while True: print('x' * 10_000)"), 8, ""),
@@ -265,14 +303,20 @@ def test_a_class_of_a_hundred(office, tmp_path):
             if isinstance(work, bytes):
                 (folder / "2_rnn.ipynb").write_bytes(work)
             elif work is not None:
-                nbformat.write(
-                    work, folder / ("2_rnn.ipynb" if number % 2 else "My homework.ipynb")
-                )
+                name = "2_rnn.ipynb" if number % 2 else "My homework.ipynb"
+                (folder / name).write_text(json.dumps(work), encoding="utf-8-sig")
     # What lies beside a notebook does not get into its tests.
     (submissions / "right_0" / "torch.py").write_text("raise SystemExit('not this one')")
     (submissions / "blank_0" / "d2lmini.py").write_text("check = print")
-    (submissions / "right_0").rename(submissions / "=Ada, [Lovelace] *")
-    expected["'=Ada, [Lovelace] *"] = expected.pop("right_0")
+    for number, name in enumerate(("=Ada, [Lovelace] *", "रीना", "रेनू", "a b", "a_b")):
+        (submissions / f"right_{number}").rename(submissions / name)
+        expected[("'" if name[0] == "=" else "") + name] = expected.pop(f"right_{number}")
+    macos = submissions / "a b" / "__MACOSX"
+    macos.mkdir()
+    (macos / "._My homework.ipynb").write_bytes(bytes(100))
+    (submissions / "zed.zip").write_bytes(b"PK")
+    (submissions / "gone.ipynb").symlink_to("nowhere")
+    expected |= {"zed.zip": ("0", "this is no notebook: zed.zip"), "gone": ("0", "no file")}
     assert len(expected) == 100
 
     rows = grade(office, "2_rnn", submissions)
@@ -281,27 +325,74 @@ def test_a_class_of_a_hundred(office, tmp_path):
     faults = [
         f"{student}: {found[student]}, expected {wanted}"
         for student, wanted in expected.items()
-        if found[student][0] != wanted[0]
+        if found[student][0] not in (["0", "4"] if wanted[0] == "None" else [wanted[0]])
         or wanted[1] not in found[student][1]
-        or (wanted[0] == "8") != (found[student][1] == "")
+        or (wanted[1] == "") != (found[student][1] == "")
     ]
     assert not faults, "\n".join(faults)
     for kind, word in SUSPICIOUS.items():
         assert word in rows[f"{kind}_0"]["look_at"], kind
-    assert not any(rows[f"{kind}_1"]["look_at"] for kind in ("right", "helper", "half", "blank"))
+    assert not any(rows[f"{kind}_1"]["look_at"] for kind in ("helper", "half", "blank"))
+    nbgrader(office, "export", "--to", office / "all.csv")
+    with (office / "all.csv").open(newline="") as file:
+        scores = [float(row["score"]) for row in csv.DictReader(file)]
+    assert len(scores) >= 80 and max(scores) == 8
     largest = max(path.stat().st_size for path in office.rglob("autograded/**/*.ipynb"))
     assert largest < 3_000_000
 
 
 def test_bad_arguments(office, tmp_path):
+    table, collected = tmp_path / "table.csv", office / "submitted"
+    collected.mkdir(exist_ok=True)
     for arguments, words in (
-        (["9_gan", tmp_path], "assignment must be one of 1_text, 2_rnn"),
-        (["2_rnn", tmp_path / "gone"], "submissions must be a folder"),
+        (["9_gan", tmp_path, table], "assignment must be one of 1_text, 2_rnn"),
+        (["", tmp_path, table], "assignment must be one of 1_text, 2_rnn"),
+        (["2_rnn", tmp_path / "gone", table], "submissions must be a folder"),
+        (["2_rnn", collected, table], "use `nbgrader autograde`"),
+        (["2_rnn", tmp_path, tmp_path], "table must be a file in a folder"),
+        (["2_rnn", tmp_path, tmp_path / "gone" / "table.csv"], "table must be a file in a folder"),
+        (["2_rnn", tmp_path, table, "--course", tmp_path / "[1]"], "course must have a path"),
     ):
-        command = [sys.executable, office / "grade.py", *arguments, tmp_path / "table.csv"]
+        command = [sys.executable, office / "grade.py", *arguments]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 1 and words in done.stderr
-        assert not (tmp_path / "table.csv").exists()
+        assert not table.exists()
+
+
+def test_graded_twice(office, tmp_path):
+    """Points that a person gave are kept; what is handed in again takes the old one's place."""
+    submissions, database = tmp_path / "submissions", f"sqlite:///{office / 'gradebook.db'}"
+    submissions.mkdir()
+    notebook = submissions / "ada.ipynb"
+    shutil.copy(SOURCES / "3_gru" / "3_gru.ipynb", notebook)
+    assert grade(office, "3_gru", submissions)["ada"]["to_read"] == "2"
+    with Gradebook(database, "d2lmini") as book:
+        book.find_grade("explain-gates", "3_gru", "3_gru", "ada").manual_score = 1
+        book.db.commit()
+    row = grade(office, "3_gru", submissions)["ada"]
+    assert (row["points"], row["to_read"]) == ("8", "0")
+    with Gradebook(database, "d2lmini") as book:
+        assert book.find_submission("3_gru", "ada").score == 9
+    notebook.write_bytes(b"")
+    assert grade(office, "3_gru", submissions)["ada"]["points"] == "0"
+    with Gradebook(database, "d2lmini") as book:
+        assert not book.student_submissions("ada")
+
+
+def test_an_interrupt_leaves_the_rows_that_there_are(office, tmp_path):
+    submissions, table = tmp_path / "submissions", tmp_path / "table.csv"
+    submissions.mkdir()
+    (submissions / "a.ipynb").write_bytes(b"")
+    shutil.copy(SOURCES / "2_rnn" / "2_rnn.ipynb", submissions / "b.ipynb")
+    command = [sys.executable, office / "grade.py", "2_rnn", submissions, table]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while not table.exists():
+            assert process.poll() is None
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        assert "stopped: " in process.stderr.read()
+    assert process.returncode == 1
+    assert table.read_text(encoding="utf-8-sig").splitlines()[1:] == ["a,0,8,0,the file is empty,"]
 
 
 def test_plain_nbgrader_gives_the_same(office, tmp_path):
@@ -312,13 +403,9 @@ def test_plain_nbgrader_gives_the_same(office, tmp_path):
         folder = course / "submitted" / student / "2_rnn"
         folder.mkdir(parents=True)
         nbformat.write(nb, folder / "2_rnn.ipynb")
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    for command in ("generate_assignment", "autograde", "export"):
-        assignment = [] if command == "export" else ["2_rnn"]
-        subprocess.run(
-            [sys.executable, "-m", "nbgrader", command, *assignment],
-            cwd=course, env=environment, check=True, capture_output=True,
-        )  # fmt: skip
+    nbgrader(course, "generate_assignment", "2_rnn")
+    nbgrader(course, "autograde", "2_rnn")
+    nbgrader(course, "export")
     with (course / "grades.csv").open(newline="") as file:
         scores = {row["student_id"]: float(row["score"]) for row in csv.DictReader(file)}
     assert scores == {"ada": 8, "bob": 4}
@@ -333,3 +420,4 @@ def test_the_parts_that_compare():
     assert not grading.close([float("nan")], [1.0]) and not grading.close("1", 1)
     assert not grading.right([], "clip", 1) and not grading.right([[]], "clip", 1)
     assert not grading.right([1e400, {}, "x"], "clip", 1)
+    assert not grading.close(10**400, 1.0) and not grading.close(2**31, 2**31 + 1)
