@@ -39,6 +39,12 @@ def rnn(squash=torch.tanh):
     return step
 
 
+def tanh_of_one(X, state, params):
+    """A step of the RNN with the old state outside of the tanh."""
+    W_xh, W_hh, b_h = params
+    return (torch.tanh(X @ W_xh) + state[0] @ W_hh + b_h,)
+
+
 def bias_outside(X, state, params):
     """A step of the RNN with the bias at the wrong place."""
     W_xh, W_hh, b_h = params
@@ -90,7 +96,7 @@ GRU = ACTIVATIONS | {
     },
     "The reset gate is not used.": {"reset": lambda R, H, W, Z, b: H @ W},
     "The candidate uses 1 - R in place of R.": {"reset": lambda R, H, W, Z, b: ((1 - R) * H) @ W},
-    "The candidate uses the update gate Z in place of the reset gate R.": {
+    "The candidate uses Z in place of R, or R has the parameters of Z.": {
         "reset": lambda R, H, W, Z, b: (Z * H) @ W
     },
     "The candidate is made of R @ W_hh without H.": {"reset": lambda R, H, W, Z, b: R @ W},
@@ -112,7 +118,9 @@ GRU = ACTIVATIONS | {
     "H is mixed with the reset gate; it needs the update gate Z.": {
         "mix": lambda Z, H, H_tilde, R: R * H + (1 - R) * H_tilde
     },
-    "The update gate is not used: H is the candidate.": {"mix": lambda Z, H, H_tilde, R: H_tilde},
+    "H is the candidate; Z must mix it with the old H, before that is overwritten.": {
+        "mix": lambda Z, H, H_tilde, R: H_tilde
+    },
     "The old H is missing from the new one.": {"mix": lambda Z, H, H_tilde, R: (1 - Z) * H_tilde},
     "There is a tanh around the new H; it belongs only into the candidate.": {
         "mix": lambda Z, H, H_tilde, R: torch.tanh(Z * H + (1 - Z) * H_tilde)
@@ -139,7 +147,10 @@ MGU = ACTIVATIONS | {
         "mix": lambda F, H, H_tilde: H + F * H_tilde
     },
     "The old H is missing from the new one.": {"mix": lambda F, H, H_tilde: F * H_tilde},
-    "H is the candidate; the gate must mix it with the old H.": {
+    "1 - F needs parentheses: without them only F multiplies the old H.": {
+        "mix": lambda F, H, H_tilde: 1 - F * H + F * H_tilde
+    },
+    "H is the candidate; the gate must mix it with the old H, before that is overwritten.": {
         "mix": lambda F, H, H_tilde: H_tilde
     },
 }
@@ -159,6 +170,12 @@ def one_layer(step, letters, wrong, states=("H",)):
     }
     wrong["The text is read from its end."] = {"turned": True}
     if step is rnn:
+        wrong["The tanh is around X @ W_xh alone; it belongs around the whole sum."] = {
+            "step": tanh_of_one
+        }
+        wrong["The old H is added to the new one; an RNN has only the tanh."] = {
+            "step": lambda X, state, params: (state[0] + rnn()(X, state, params)[0],)
+        }
         wrong["b_h is added after the tanh; it belongs inside."] = {"step": bias_outside}
         wrong["The state that is carried on lacks the tanh."] = {
             "step": rnn(nothing), "seen": lambda state: torch.tanh(state[0]),

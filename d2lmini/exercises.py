@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import torch
 
-from . import cell_mistakes, function_mistakes, stack_mistakes
+from . import cell_mistakes, function_mistakes, stack_mistakes, text_mistakes
 from .mistakes import forward, mistakes, two_mistakes
 
 SHAPES = [  # (num_steps, batch_size, vocab_size, num_hiddens), the smallest first
@@ -113,7 +113,8 @@ def in_form(returned, states, arguments):
     hints = {
         (num_steps, batch_size, vocab_size): ": put the steps below one another, with torch.cat",
         (batch_size, num_steps * vocab_size): ": put the steps below one another, along axis 0",
-        (batch_size, vocab_size): ", as of one step: is the return inside of the loop?",
+        (batch_size, vocab_size): ", as of one step: collect those of every step, and return "
+        "after the loop",
     }
     shapes = {"logits": (num_steps * batch_size, vocab_size)}
     shapes |= {name: tuple(part.shape) for name, part in zip(states, state)}
@@ -163,11 +164,12 @@ def brief(value):
     return f"{value:.4g}" if isinstance(value, float) else repr(value)
 
 
-def letters(length, seed):
-    """Letters, fewer different ones than there are places."""
+def some_tokens(length, seed):
+    """Tokens, fewer different ones than there are places."""
     generator = torch.Generator().manual_seed(100 * seed + length)
-    drawn = torch.randint(97, 99 + length // 3, (length,), generator=generator)
-    return ([chr(number) for number in drawn.tolist()],)
+    tokens = ["b", "a", "c", "The", " ", "the", "7", "it's", "ö", "d", "e", "f", "g", "h", "E", "A"]
+    drawn = torch.randint(min(2 + length // 3, len(tokens)), (length,), generator=generator)
+    return ([tokens[number] for number in drawn.tolist()],)
 
 
 def dictionary(found):
@@ -220,10 +222,11 @@ def one_number(found):
 
 
 def gradients(case, seed):
-    """Gradients of different shapes, scaled, and theta."""
-    scale, theta, shapes = case
+    """Gradients of different shapes with a norm, and theta."""
+    norm, theta, shapes = case
     generator = torch.Generator().manual_seed(seed)
-    return [scale * torch.randn(*shape, generator=generator) for shape in shapes], theta
+    drawn = [torch.randn(*shape, generator=generator) for shape in shapes]
+    return [norm / function_mistakes.norm(drawn) * gradient for gradient in drawn], theta
 
 
 def list_of_gradients(found):
@@ -233,27 +236,27 @@ def list_of_gradients(found):
     return {f"gradient {k}": gradient for k, gradient in enumerate(found)}
 
 
-F = function_mistakes
+F, T = function_mistakes, text_mistakes
 EXERCISES = {
     name: network_exercise(network)
     for name, network in (cell_mistakes.NETWORKS | stack_mistakes.NETWORKS).items()
 } | {
     "vocabulary": function_exercise(
         [1, 3, 9, 16, 24, 40],
-        letters, F.vocabulary, F.VOCABULARY, dictionary, ["tokens"],
+        some_tokens, T.vocabulary, T.VOCABULARY, dictionary, ["tokens"],
     ),
     "batches": function_exercise(
-        [(5, 2, 2, 0), (10, 2, 2, 1), (12, 2, 3, 0), (14, 2, 3, 0), (31, 3, 4, 2), (47, 2, 5, 3),
+        [(5, 2, 2, 0), (10, 2, 2, 1), (12, 2, 3, 0), (14, 2, 3, 0), (31, 3, 4, 6), (47, 2, 5, 3),
          (64, 4, 3, 1)],
-        numbers_from, F.batches, F.BATCHES, list_of_batches,
+        numbers_from, T.batches, T.BATCHES, list_of_batches,
         ["corpus", "batch_size", "num_steps", "offset"],
     ),
     "perplexity": function_exercise(
         [1, 2, 3, 10, 200], probabilities, F.perplexity, F.PERPLEXITY, one_number, ["probabilities"]
     ),
     "clip": function_exercise(
-        [(1.0, 1.0, [(2, 2), (3,)]), (0.1, 1.0, [(2, 2), (3,)]), (3.0, 2.0, [(4,)]),
-         (0.5, 0.1, [(2,), (3, 2), (1,)]), (0.0, 1.0, [(2, 2), (3,)])],
+        [(2.0, 1.0, [(2, 2), (3,)]), (0.3, 1.0, [(2, 2), (3,)]), (6.0, 2.0, [(4,)]),
+         (1.5, 2.0, [(2,), (3,)]), (0.8, 0.5, [(2,), (3, 2), (1,)]), (0.0, 1.0, [(2, 2), (3,)])],
         gradients, F.clip, F.CLIP, list_of_gradients, ["gradients", "theta"],
     ),
 }  # fmt: skip

@@ -60,6 +60,15 @@ LSTM = ACTIVATIONS | {
     },
     "The forget gate goes through tanh; it needs σ.": {"other": "F"},
     "The output gate goes through tanh; it needs σ.": {"other": "O"},
+    "The old C stands where the candidate belongs.": {
+        "memory": lambda G: G["F"] * G["C"] + G["I"] * G["C"]
+    },
+    "The candidate has overwritten the old C.": {
+        "memory": lambda G: G["F"] * G["C_tilde"] + G["I"] * G["C_tilde"]
+    },
+    "F multiplies the whole sum; it belongs to the old C alone.": {
+        "memory": lambda G: G["F"] * (G["C"] + G["I"] * G["C_tilde"])
+    },
     "The output gate stands where the input gate belongs.": {
         "memory": lambda G: G["F"] * G["C"] + G["O"] * G["C_tilde"]
     },
@@ -93,6 +102,15 @@ COUPLED = {
 } | {
     "F and 1 - F are exchanged: F belongs to the old C.": {
         "memory": lambda G: G["I"] * G["C"] + G["F"] * G["C_tilde"]
+    },
+    "1 - F needs parentheses: without them only F multiplies the candidate.": {
+        "memory": lambda G: G["F"] * G["C"] + 1 - G["F"] * G["C_tilde"]
+    },
+    "1 - F stands where the output gate belongs.": {
+        "hidden": lambda G: (1 - G["F"]) * torch.tanh(G["C_new"])
+    },
+    "The candidate has the factor 1 - O; it needs 1 - F.": {
+        "memory": lambda G: G["F"] * G["C"] + (1 - G["O"]) * G["C_tilde"]
     },
     "The candidate has the factor F, like the old C; it needs 1 - F.": {
         "memory": lambda G: G["F"] * G["C"] + G["F"] * G["C_tilde"]

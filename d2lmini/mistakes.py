@@ -57,6 +57,12 @@ def mistakes(network):
         found[f"{a} and {b} are returned the wrong way round; the state is ({a}, {b})."] = {
             "finish": lambda Hs, state, first, W, b: (logits(Hs, W, b), state[::-1])
         }
+        for name, part in ((a, 0), (b, 1)):
+            found[f"{name} is returned twice; the state is ({a}, {b})."] = {
+                "finish": lambda Hs, state, first, W, b, part=part: (
+                    logits(Hs, W, b), (state[part], state[part])
+                )
+            }  # fmt: skip
     found["The first state is not used: the function begins from zeros."] = {
         "begin": torch.zeros_like
     }

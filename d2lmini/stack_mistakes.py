@@ -13,7 +13,7 @@ def rnn(X, H, P, k, squash=torch.tanh):
 def deep(
     inputs, state, P, reads=lambda X, old, H1: H1, past=lambda H1, H2: H2, own="2", top=None,
     squash1=torch.tanh, squash2=torch.tanh, carry=lambda first, last: last,
-    turned=False,
+    turned=False, last=False,
 ):  # fmt: skip
     """Two layers. reads: what the second reads, of X and the first layer's old and new H.
 
@@ -22,6 +22,11 @@ def deep(
     """
     first, Hs = state, [state[1]]
     H1, H2 = state[::-1] if turned else state
+    if last:
+        only = [H1]
+        for X in inputs:
+            only.append(rnn(X, only[-1], P, "1"))
+        reads = lambda X, old, H1: only[-1]  # noqa: E731
     for X in inputs:
         old, own_old = carry(first, (H1, H2))
         H1 = rnn(X, old, P, "1", squash1)
@@ -44,6 +49,12 @@ DEEP_WRONG = {
     "The output layer reads the first layer; it must read the second.": {"top": lambda H1, H2: H1},
     "The output layer reads the sum of both layers; it must read the second alone.": {
         "top": lambda H1, H2: H1 + H2
+    },
+    "W_hh1 and W_hh2 are exchanged.": {
+        "change": lambda P: P | {"W_hh1": P["W_hh2"], "W_hh2": P["W_hh1"]}
+    },
+    "The second layer reads only the last H of the first; it needs that of each step.": {
+        "last": True
     },
     "W_xh2 and W_hh2 are exchanged.": {
         "change": lambda P: P | {"W_xh2": P["W_hh2"], "W_hh2": P["W_xh2"]}
@@ -115,6 +126,9 @@ BOTH_WRONG = {
     "The output layer reads the forward H twice.": {"halves": lambda f, b: (f, f)},
     "The output layer reads the backward H twice.": {"halves": lambda f, b: (b, b)},
     "Both directions use the parameters of the forward one.": {"own": "f"},
+    "Both directions use W_xhf.": {"change": lambda P: P | {"W_xhb": P["W_xhf"]}},
+    "Both directions use W_hhf.": {"change": lambda P: P | {"W_hhb": P["W_hhf"]}},
+    "Both directions use b_hf.": {"change": lambda P: P | {"b_hb": P["b_hf"]}},
     "The backward direction goes on from the forward direction's last H.": {
         "first": lambda f, b, last: last
     },

@@ -43,7 +43,7 @@ UNUSUAL_NAMES = {
     "RNN", "GRU", "LSTM", "RNNCell", "GRUCell", "LSTMCell", "_VF", "clip_grad_norm_", "Vocab",
     "SeqDataLoader", "seq_data_iter_sequential", "grad_clipping", "evaluate_perplexity",
     "exercises", "feedback", "cell_mistakes", "lstm_mistakes", "stack_mistakes",
-    "function_mistakes", "by_hand",
+    "function_mistakes", "text_mistakes", "by_hand",
 }  # fmt: skip
 MODULES = {"cells", "layers", "loaders", "mistakes", "readable", "text", "updates"}  # of d2lmini
 

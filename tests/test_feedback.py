@@ -148,6 +148,10 @@ OUTPUT = {
 }
 PLANTED = {
     "rnn": [
+        ("W_xh) + torch.mm(H, W_hh) + b_h)", "W_xh)) + torch.mm(H, W_hh) + b_h",
+         "The tanh is around X @ W_xh alone"),
+        ("H = torch.tanh(", "H = H + torch.tanh(", "The old H is added"),
+        ("    return torch.cat(outputs, dim=0)", "    return outputs[-1]", "collect those of"),
         ("H = torch.tanh(torch.mm(X, W_xh) + torch.mm(H, W_hh) + b_h)\n"
          "        outputs.append(torch.mm(H,",
          "new = torch.tanh(torch.mm(X, W_xh) + torch.mm(H, W_hh) + b_h)\n"
@@ -161,7 +165,7 @@ PLANTED = {
         ("return torch.cat(outputs, dim=0), (H,)", "return torch.cat(outputs), (H,), 1",
          "It must return two things, logits and (H,); got a tuple of 3 (Tensor and int and tuple)"),
         ("outputs.append(torch.mm(H, W_hq) + b_q)",
-         "return torch.mm(H, W_hq) + b_q, (H,)", "is the return inside of the loop?"),
+         "return torch.mm(H, W_hq) + b_q, (H,)", "collect those of every step"),
         ("torch.cat(outputs, dim=0)", "torch.cat(outputs, dim=1)", "along axis 0"),
         ("torch.cat(outputs, dim=0)", "outputs", "logits must be a tensor of the shape"),
         ("torch.cat(outputs, dim=0)", "torch.cat(outputs).double()", "must be torch.float32 like"),
@@ -170,6 +174,7 @@ PLANTED = {
         (" + torch.mm(H, W_hh)", "", "W_hh is not used"),
     ],
     "gru": [
+        ("H_tilde = torch.tanh(", "H = H_tilde = torch.tanh(", "before that is overwritten"),
         ("(H @ W_hr)", "(H @ W_hz)", "W_hz stands where W_hr belongs"),
         ("R = torch.sigmoid(", "R = torch.tanh(", "R goes through tanh; it needs σ"),
         ("((R * H) @ W_hh)", "R * (H @ W_hh)", "after the product"),
@@ -189,7 +194,7 @@ PLANTED = {
         ("(H @ W_hr)", "(H @ W_hr.T)", "W_hr is turned"),
         ("Z = torch.sigmoid((X @ W_xz) + (H @ W_hz) + b_z)",
          "Z = torch.sigmoid((X @ W_xr) + (H @ W_hr) + b_r)", "H is mixed with the reset gate"),
-        ("((R * H) @ W_hh)", "((Z * H) @ W_hh)", "in place of the reset gate R"),
+        ("((R * H) @ W_hh)", "((Z * H) @ W_hh)", "The candidate uses Z in place of R"),
         ("((R * H) @ W_hh) + b_h", "R * (H @ W_hh)", "two things at once. The reset gate"),
         ("W_xz, W_hz, b_z, W_xr, W_hr, b_r,", "W_xz, W_hr, b_z, W_xr, W_hz, b_r,",
          "W_hz and W_hr are exchanged"),
@@ -199,6 +204,9 @@ PLANTED = {
          "The parameters of the update gate and the reset gate are exchanged"),
     ],
     "lstm": [
+        ("C_tilde = torch.tanh(", "C = C_tilde = torch.tanh(", "has overwritten the old C"),
+        ("F * C + I * C_tilde", "F * (C + I * C_tilde)", "F multiplies the whole sum"),
+        ("dim=0), (H, C)", "dim=0), (H, H)", "H is returned twice"),
         ("O * torch.tanh(C)", "I * torch.tanh(C)", "The input gate stands where the output gate"),
         ("O * torch.tanh(C)", "O * torch.tanh(C_tilde)", "H is made of the candidate"),
         ("F = torch.sigmoid(", "F = torch.tanh(", "The forget gate goes through tanh"),
@@ -227,6 +235,7 @@ PLANTED = {
          "F and I, or their parameters, are"),
     ],
     "mgu": [
+        ("(1 - F) * H + F * H_tilde", "1 - F * H + F * H_tilde", "1 - F needs parentheses"),
         ("(F * H) @ W_hh", "F * (H @ W_hh)", "after the product"),
         ("(F * H) @ W_hh", "H @ W_hh", "does not multiply the H that the candidate sees"),
         ("(F * H) @ W_hh", "((1 - F) * H) @ W_hh", "1 - F in place of F"),
@@ -242,6 +251,10 @@ PLANTED = {
         (" + b_h", "", "b_h is not used"),
     ],
     "coupled": [
+        ("(1 - F) * C_tilde", "1 - F * C_tilde", "1 - F needs parentheses"),
+        ("(1 - F) * C_tilde", "(1 - O) * C_tilde", "The candidate has the factor 1 - O"),
+        ("O * torch.tanh(C)", "(1 - F) * torch.tanh(C)", "1 - F stands where the output gate"),
+        ("(1 - F) * C_tilde", "(1 - F) * C", "The old C stands where the candidate belongs"),
         ("F * C + (1 - F) * C_tilde", "(1 - F) * C + F * C_tilde", "F and 1 - F are exchanged"),
         ("(1 - F) * C_tilde", "F * C_tilde", "The candidate has the factor F"),
         ("(1 - F) * C_tilde", "C_tilde", "The factor 1 - F is not used"),
@@ -256,6 +269,7 @@ PLANTED = {
          "The parameters of the forget gate and the output gate are exchanged"),
     ],
     "deep": [
+        ("        H2 = torch", "    for X in inputs:\n        H2 = torch", "only the last H of"),
         ("H1 @ W_xh2 + H2 @ W_hh2", "H1 @ W_hh2 + H2 @ W_xh2", "W_xh2 and W_hh2 are exchanged"),
         ("torch.tanh(", "torch.sigmoid(", "There is a σ where both layers have tanh"),
         ("H2 = torch.tanh(H1 @", "H2 = torch.tanh(X @", "The second layer reads X"),
@@ -279,6 +293,7 @@ PLANTED = {
         ("H1 = torch.tanh(", "old = H1\n        H1 = torch.tanh(", "PASSES"),
     ],
     "bidirectional": [
+        ("H_b @ W_hhb", "H_b @ W_hhf", "Both directions use W_hhf"),
         ("(H_f, H_b)\n", "(f[0], b[0])\n", "have read one letter each"),
         ("inputs.flip(0):", "inputs:", "reads the text forwards, and its states are turned"),
         (".flip(0)], dim=2", "], dim=2", "The backward states are not turned round"),
@@ -302,6 +317,14 @@ PLANTED = {
         (".flatten(0, 1)", ".transpose(0, 1).flatten(0, 1)", "text by text"),
     ],
     "vocabulary": [
+        ("    for token in tokens:", "    for token in map(str.lower, tokens):", "lower case"),
+        ("    for token in tokens:", "    for token in ''.join(tokens):", "cut into their letters"),
+        ("in tokens:\n", "in tokens:\n        if token == ' ': continue\n",
+         "Spaces are left out"),
+        ("sorted(counts, key=lambda token: -counts[token])",
+         "sorted(set(tokens), key=tokens.count)[::-1]", None),
+        ("sorted(counts, key=lambda token: -counts[token])",
+         "sorted(set(tokens), key=lambda token: -tokens.count(token))", "in a set's order"),
         ("    found =", "    counts = dict(reversed(counts.items()))\n    found =",
          "Equally frequent tokens stand in the reverse order"),
         ('["<unk>"] + found', "found", "<unk> is missing; it has the index 0"),
@@ -318,6 +341,7 @@ PLANTED = {
         ('    found', '    return list(counts)\n    found', "must return a dict, got a list of 1"),
     ],
     "batches": [
+        ("(len(corpus) - offset - 1)", "(len(corpus) - 1)", "The offset is missing from the count"),
         ("Xs.shape[1] // num_steps", "len(corpus) // (batch_size * num_steps)",
          "is that of the whole corpus"),
         ("Y = Ys[:, i: i + num_steps]", "Y = X + 1", "none of the mistakes"),
@@ -341,6 +365,8 @@ PLANTED = {
         ("yield X, Y", "yield X.tolist(), Y.tolist()", "X and Y must be tensors"),
     ],
     "perplexity": [
+        ("math.exp(total / len(probabilities))", "-math.exp(-total / len(probabilities))",
+         "The minus stands before the exp"),
         ("-= math.log(p)", "+= math.log(p)", "The minus is missing"),
         ("math.exp(total / len(probabilities))", "total / len(probabilities)", "The exp is missin"),
         ("total / len(probabilities)", "total", "The sum stands where the mean belongs"),
@@ -360,6 +386,9 @@ PLANTED = {
          "Something is added to the probabilities"),
     ],
     "clip": [
+        ("norm > theta", "norm > 1", "compared with 1, not with theta"),
+        ("norm > theta", "norm ** 2 > theta", "The square of the norm is compared"),
+        ("g * theta / norm", "g * theta", "The division by the norm is missing"),
         ("    norm =", "    return [g.clamp(-theta, theta) for g in gradients]\n    norm =",
          "Every number is cut off by itself"),
         ("    norm =", "    return [g * min(1, theta / max(g.norm(), 1e-9)) for g in gradients]\n"
@@ -367,7 +396,7 @@ PLANTED = {
         ("    if norm > theta:", "    if norm > 0:", "scaled even where their norm is less than"),
         ("    if norm > theta:", "    if True:", "and 0 / 0 where it is 0"),
         ("g * theta / norm", "g / norm", "scaled to a norm of 1"),
-        ("norm > theta", "0 < norm < theta", "The condition is the wrong way round"),
+        ("norm > theta", "0 < norm < theta", "They are scaled where the norm is small"),
         ("torch.sqrt(sum(torch.sum((g ** 2)) for g in gradients))",
          "sum(torch.sum((g ** 2)) for g in gradients)", "lacks its square root"),
         ("torch.sqrt(sum(torch.sum((g ** 2)) for g in gradients))",
