@@ -19,18 +19,16 @@ def deep(
 
     past: what the second goes on from, of the first layer's new H and its own. own: whose
     parameters it has. top: what the output layer reads. turned: the state comes in backwards.
+    last: the second reads only the last H of the first.
     """
     first, Hs = state, [state[1]]
     H1, H2 = state[::-1] if turned else state
-    if last:
-        only = [H1]
-        for X in inputs:
-            only.append(rnn(X, only[-1], P, "1"))
-        reads = lambda X, old, H1: only[-1]  # noqa: E731
+    end = direction(inputs, H1, P, "1")[-1] if last else None
     for X in inputs:
         old, own_old = carry(first, (H1, H2))
         H1 = rnn(X, old, P, "1", squash1)
-        H2 = rnn(reads(X, old, H1), past(H1, own_old), P, own, squash2)
+        read = end if last else reads(X, old, H1)
+        H2 = rnn(read, past(H1, own_old), P, own, squash2)
         Hs.append(top(H1, H2) if top else H2)
     return Hs, (H1, H2)
 

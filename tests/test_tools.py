@@ -49,19 +49,28 @@ def lesson(title, source):
 @pytest.fixture
 def project(tmp_path):
     (tmp_path / "tools").mkdir()
-    (tmp_path / "course" / "solutions").mkdir(parents=True)
+    source = tmp_path / "instructors" / "source" / "1_x"
+    for folder in ("course/solutions", "course/homework", source):
+        (tmp_path / folder).mkdir(parents=True)
     shutil.copy(ROOT / "tools" / "course.py", tmp_path / "tools")
     pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     unpublished = re.sub(r'(?m)^repository = ".*"$', 'repository = ""', pyproject)
     (tmp_path / "pyproject.toml").write_text(unpublished, encoding="utf-8")
     (tmp_path / "README.md").write_text(README, encoding="utf-8")
-    (tmp_path / "course" / "README.md").write_text(README, encoding="utf-8")
+    for folder in ("course", "course/homework"):
+        (tmp_path / folder / "README.md").write_text(README, encoding="utf-8")
     # d2lmini itself is slow to import, and only its presence matters to the set-up cell.
-    for folder in ("course", "course/solutions"):
+    for folder in ("course", "course/solutions", source):
         (tmp_path / folder / "d2lmini.py").write_text("")
     nbformat.write(lesson("Words", "print('one')\nprint('two')"), tmp_path / "course/00_a.ipynb")
     nbformat.write(lesson("RNN", SHOW), tmp_path / "course/01_b.ipynb")
     nbformat.write(lesson("Solved", "1 + 1"), tmp_path / "course/solutions/01_b.ipynb")
+    homework = lesson("Homework", "1 + 2")
+    homework.cells[0].source += "\n\nNeeds lesson 01. An hour."
+    homework.cells[3].metadata = {"nbgrader": {"grade_id": "x"}, "editable": False}
+    nbformat.write(homework, source / "1_x.ipynb")
+    homework.cells[3].source = "raise NotImplementedError"  # nobody runs it
+    nbformat.write(homework, tmp_path / "course/homework/1_x.ipynb")
     return tmp_path
 
 
@@ -82,7 +91,9 @@ def test_run_executes_and_stores(project):
     result = course(project, "run")
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
-    assert [line.split(":")[0] for line in lines] == ["00_a", "01_b", "solutions/01_b"]
+    assert [line.split(":")[0] for line in lines] == [
+        "course/00_a", "course/01_b", "course/solutions/01_b", "instructors/source/1_x/1_x",
+    ]  # fmt: skip
     assert all(re.fullmatch(r"[\w/]+: 5 cells, \d+ s, \d+ KB", line) for line in lines)
 
     nb = nbformat.read(project / "course/00_a.ipynb", as_version=4)
@@ -113,6 +124,14 @@ def test_generated_parts(project):
     row = "| 01 | [RNN](course/01_b.ipynb) | You count: as H. G. Wells did. |\n"
     assert row in (project / "README.md").read_text(encoding="utf-8")
     assert row.replace("course/", "") in (project / "course/README.md").read_text(encoding="utf-8")
+
+    for place, to in (("course/homework/", "../"), ("instructors/source/1_x/", "../../../course/")):
+        nb = nbformat.read(project / place / "1_x.ipynb", as_version=4)
+        links = f"[← 01 RNN]({to}01_b.ipynb) | [Homework]({to}homework/README.md)"
+        assert nb.cells[0].source.endswith(links) and nb.cells[1].source == one.cells[1].source
+        assert nb.cells[3].metadata == {"nbgrader": {"grade_id": "x"}, "editable": False}
+    row = "| 1 | [Homework](1_x.ipynb) | You count: as H. G. Wells did. |\n"
+    assert row in (project / "course/homework/README.md").read_text(encoding="utf-8")
 
     first = snapshot(project)
     assert course(project, "generate").returncode == 0
