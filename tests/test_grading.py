@@ -399,7 +399,7 @@ def test_an_interrupt_leaves_the_rows_that_there_are(office, tmp_path):
 def test_plain_nbgrader_gives_the_same(office, tmp_path):
     """Where `nbgrader autograde` is used as on a JupyterHub, with the settings of this folder."""
     course = tmp_path / "course"
-    old = ("submitted", "autograded", "gradebook.db")
+    old = ("submitted", "autograded", "release", "gradebook.db")
     shutil.copytree(office, course, ignore=shutil.ignore_patterns(*old))
     for student, nb in (("ada", made(RNN, CLIP)), ("bob", made(NO_TANH, CLIP))):
         folder = course / "submitted" / student / "2_rnn"
