@@ -35,7 +35,7 @@ def office(tmp_path_factory):
         ROOT / "instructors", folder, ignore=shutil.ignore_patterns("submitted", "*.db")
     )
     with (folder / "nbgrader_config.py").open("a") as config:
-        config.write("\nc.Run.seconds_per_cell = 15\nc.Run.seconds = 45\nc.Run.megabytes = 3000\n")
+        config.write("\nc.Run.seconds_per_cell = 15\nc.Run.seconds = 120\nc.Run.megabytes = 3000\n")
     return folder
 
 
