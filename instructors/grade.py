@@ -30,6 +30,8 @@ from nbgrader.utils import is_grade
 from sqlalchemy.exc import SAWarning
 from traitlets.config.loader import PyFileConfigLoader
 
+from d2lmini.tools import write_whole
+
 HERE = Path(__file__).resolve().parent
 ASSIGNMENTS = sorted(path.name for path in (HERE / "source").iterdir())
 LARGEST = 5_000_000  # bytes of a notebook
@@ -96,11 +98,12 @@ def read(path):
         raise ValueError("the file is empty")
     try:
         cells = nbformat.reads(path.read_bytes().decode("utf-8-sig"), as_version=4).cells
-        if len(cells) > MOST_CELLS:
-            raise ValueError(f"it has {len(cells)} cells; {MOST_CELLS} are allowed")
-        return new_notebook(cells=[clean(cell) for cell in cells if cell.source])
+        nb = new_notebook(cells=[clean(cell) for cell in cells[:MOST_CELLS] if cell.source])
     except Exception as error:
         raise ValueError(f"this is no notebook: {first_line(error)}") from error
+    if len(cells) > MOST_CELLS:
+        raise ValueError(f"it has {len(cells)} cells; {MOST_CELLS} are allowed")
+    return nb
 
 
 def clean(cell):
@@ -118,10 +121,9 @@ def first_line(error):
     return text.partition("\n")[0][:200] or type(error).__name__
 
 
-def unusual(nb, assignment):
-    """Names in a student's code that a person should look at."""
-    given = nbformat.read(HERE / "source" / assignment / f"{assignment}.ipynb", as_version=4)
-    ours, found = {cell.source for cell in given.cells}, set()
+def unusual(nb, ours):
+    """Names in a student's code that a person should look at. ours: the sources of given cells."""
+    found = set()
     for cell in nb.cells:
         if cell.cell_type != "code" or cell.source in ours:
             continue
@@ -155,14 +157,16 @@ def grade(assignment, folder, course):
         raise SystemExit(f"nbgrader could not read the assignment:\n{done['log']}")
     with gradebook(course) as book:
         most = whole(book.find_assignment(assignment).max_code_score)
+    source = nbformat.read(HERE / "source" / assignment / f"{assignment}.ipynb", as_version=4)
+    ours = {cell.source for cell in source.cells}
     students = submissions(folder)
     for number, (student, paths) in enumerate(students.items(), 1):
-        row = dict.fromkeys(COLUMNS, "") | {"student": student}
-        row |= {"points": 0, "of": most, "to_read": 0}
+        row = dict.fromkeys(COLUMNS, "")
+        row |= {"student": student, "points": 0, "of": most, "to_read": 0}
         try:
             nb = read(choose(paths, assignment))
-            row["look_at"] = ", ".join(unusual(nb, assignment))
-            row |= apart(grade_one, (course, assignment, known_as(student), nb), config)
+            row["look_at"] = ", ".join(unusual(nb, ours))
+            row |= apart(config, course, assignment, known_as(student), nb)
         except (ValueError, OSError) as error:
             row["reason"] = first_line(error)
             forget(course, assignment, known_as(student))
@@ -190,13 +194,13 @@ def known_as(student):
     return student if name == student else f"{name[:100]}_{digest}"
 
 
-def apart(function, arguments, config):
-    """What a function returns, called in a process of its own, with an end and with limits."""
+def apart(config, *submission):
+    """What `grade_one` returns, called in a process of its own, with an end and with limits."""
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("fork" if "fork" in methods else "spawn")
     receive, send = context.Pipe(duplex=False)
     megabytes = config.Run.get("megabytes", 4000)
-    process = context.Process(target=work, args=(send, megabytes, function, arguments))
+    process = context.Process(target=work, args=(send, megabytes, submission))
     process.start()
     send.close()
     try:
@@ -210,7 +214,7 @@ def apart(function, arguments, config):
         process.join()
 
 
-def work(send, megabytes, function, arguments):
+def work(send, megabytes, submission):
     """The other process."""
     if hasattr(os, "setsid"):
         os.setsid()  # Ctrl-C is for the process that waits; it stops this one
@@ -218,7 +222,7 @@ def work(send, megabytes, function, arguments):
         grading.lower(grading.resource.RLIMIT_DATA, megabytes * 2**20)
     warnings.simplefilter("ignore", SAWarning)  # about nbgrader's own use of its database
     try:
-        send.send(function(*arguments))
+        send.send(grade_one(*submission))
     except Exception as error:
         send.send({"reason": f"it could not be graded: {first_line(error)}"})
 
@@ -290,10 +294,8 @@ def write_table(rows, path):
     writer = csv.DictWriter(text, COLUMNS)
     writer.writeheader()
     writer.writerows({key: safe(value) for key, value in row.items()} for row in rows)
-    draft = path.with_name(path.name + ".part")
-    # with a mark by which Excel knows the encoding
-    draft.write_text(text.getvalue(), encoding="utf-8-sig", errors="replace", newline="")
-    os.replace(draft, path)
+    # utf-8-sig: with a mark by which Excel knows the encoding
+    write_whole(path, text.getvalue().encode("utf-8-sig", errors="replace"))
 
 
 def checked(arguments):

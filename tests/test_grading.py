@@ -6,6 +6,7 @@ Needs nbgrader: `pip install -r instructors/requirements.txt`.
 import copy
 import csv
 import importlib.util
+import inspect
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell
+from small_nets import rnn_forward
 
 Gradebook = pytest.importorskip("nbgrader.api").Gradebook
 
@@ -89,16 +91,7 @@ def test_the_students_notebooks_are_current(tmp_path):
 
 # --- a class -----------------------------------------------------------------------------------
 
-RNN = """
-def rnn(inputs, state, params):
-    W_xh, W_hh, b_h, W_hq, b_q = params
-    (H,) = state
-    outputs = []
-    for X in inputs:
-        H = torch.tanh(X @ W_xh + H @ W_hh + b_h)
-        outputs.append(H @ W_hq + b_q)
-    return torch.cat(outputs), (H,)
-"""
+RNN = inspect.getsource(rnn_forward).replace("rnn_forward", "rnn")
 CLIP = """
 def clip(gradients, theta):
     norm = torch.sqrt(sum((g**2).sum() for g in gradients))

@@ -282,10 +282,10 @@ def homework():
     from traitlets.config.loader import PyFileConfigLoader
 
     config = PyFileConfigLoader(str(SOURCES.parent / "nbgrader_config.py")).load_config()
-    for source in sorted(SOURCES.iterdir()):
-        with tempfile.TemporaryDirectory() as folder:
-            shutil.copytree(SOURCES, Path(folder) / "source")
-            config.CourseDirectory.root = folder
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(SOURCES, Path(folder) / "source")
+        config.CourseDirectory.root = folder
+        for source in sorted(SOURCES.iterdir()):
             done = NbGraderAPI(config=config).generate_assignment(source.name, force=True)
             if not done["success"]:
                 stop(source, done.get("error") or done["log"])
