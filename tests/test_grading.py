@@ -379,7 +379,9 @@ def test_an_interrupt_leaves_the_rows_that_there_are(office, tmp_path):
     (submissions / "a.ipynb").write_bytes(b"")
     shutil.copy(SOURCES / "2_rnn" / "2_rnn.ipynb", submissions / "b.ipynb")
     command = [sys.executable, office / "grade.py", "2_rnn", submissions, table]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    # A shell's background jobs, and what they start, are deaf to Ctrl-C unless told otherwise.
+    listen = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=listen) as process:
         while not table.exists():
             assert process.poll() is None
             time.sleep(0.1)
