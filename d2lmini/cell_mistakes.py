@@ -192,9 +192,9 @@ def one_layer(step, letters, wrong, states=("H",)):
             "carry": lambda first, last: last[::-1] if last is first else last
         }
     names = [kind + letter for letter in letters for kind in ("W_x", "W_h", "b_")]
-    gates = {letter: GATES[letter] for letter in letters} if len(letters) > 1 else {}
-    if letters == "fh":  # the one gate of the MGU
-        gates = {"f": "the gate", "h": "the candidate"}
+    gates = {letter: GATES[letter] for letter in letters}
+    if letters == "fh":  # the MGU has only one
+        gates["f"] = "the gate"
     return Network(names, states, unrolled(step()), wrong, gates=gates)
 
 

@@ -176,10 +176,10 @@ def dictionary(found):
     """A dictionary, in an order that does not depend on how it was made."""
     if not isinstance(found, dict):
         raise WrongAnswer(f"It must return a dict, got {kind(found)}")
-    in_order = sorted(found, key=str)
-    # An index may be a NumPy integer as well.
-    return {"the dictionary": {k: int(v) if hasattr(v, "__index__") else v for k, v in
-                               ((key, found[key]) for key in in_order)}}  # fmt: skip
+    found = {key: found[key] for key in sorted(found, key=str)}
+    for key, index in found.items():
+        found[key] = int(index) if hasattr(index, "__index__") else index  # also NumPy's integers
+    return {"the dictionary": found}
 
 
 def numbers_from(case, seed):

@@ -91,13 +91,12 @@ def unchanged(after, before):
 
 def attempt(exercise, function, case, seed):
     """What the student's function gives; WrongAnswer where it does not get so far."""
-    where = described(exercise, case, seed)
     try:
         return run(exercise, function, case, seed)
     except NotImplementedError:
         raise WrongAnswer("Nothing is written yet: it raises NotImplementedError.") from None
     except WrongAnswer as error:
-        raise WrongAnswer(f"{error}\n{where}") from None
+        raise WrongAnswer(f"{error}\n{described(exercise, case, seed)}") from None
     except Exception as error:
         words = f"It raises {type(error).__name__}: {str(error).partition('; ')[0]}"
         if "in-place" in str(error) or "inplace" in str(error):
@@ -107,7 +106,8 @@ def attempt(exercise, function, case, seed):
             )
         elif named := mistake(exercise, function, 0):
             words = f"{named}\n{words}"
-        raise WrongAnswer(f"{words}\n{line_of(error, function)}{where}") from None
+        where = line_of(error, function) + described(exercise, case, seed)
+        raise WrongAnswer(f"{words}\n{where}") from None
 
 
 def line_of(error, function):
@@ -152,14 +152,11 @@ def clue(exercise, function, name, seed):
     words = f"There is a difference in {name}, and it is none of the mistakes that are made most."
     if not exercise.clues:
         return words
-    for what, hint in (
-        (
-            lambda shape: shape[0] == 1,
-            "one letter: look at what a step hands to the next, and when.",
-        ),
-        (lambda shape: shape[1] == 1, "one text: are several of them mixed up?"),
+    for axis, hint in (
+        (0, "one letter: look at what a step hands to the next, and when."),
+        (1, "one text: are several of them mixed up?"),
     ):
-        cases = [case for case in exercise.cases if what(case)]
+        cases = [case for case in exercise.cases if case[axis] == 1]
         if right_with(exercise, function, cases, seed):
             return f"{words} It is right for {hint}"
     found = [

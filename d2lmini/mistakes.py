@@ -98,7 +98,7 @@ def mistakes(network):
 
 def two_mistakes(network):
     """Two of the commonest mistakes at once, in the form of `mistakes`."""
-    rare = ("is turned", "stands where", "stand where", "exchanged")
+    rare = ("is turned", "stands where", "exchanged")
     common = {w: parts for w, parts in mistakes(network).items() if not any(r in w for r in rare)}
     for (a, one), (b, other) in itertools.combinations(common.items(), 2):
         both = one | other
