@@ -6,8 +6,13 @@ autograd would have made of it. The way back has three parts:
 1. What does not depend on the gradient is computed for all steps at once: the local derivatives
    of the gates, K.
 2. The loop carries G, the gradient of the loss with respect to H_t, from the last step to the
-   first, and fills D, the gradient at every step's sum X_t W_x + H_{t-1} W_h + b.
-3. D gives the gradients of all weights, each in one product over all steps.
+   first, and fills D, the gradient at every step's sum A.
+3. D gives the gradients of all weights, in one product over all steps.
+
+Inside the classes every vector is a column, as in most papers (see `columns`), and what a step
+reads stands in one matrix, as do the weights. So the whole sum is one product:
+
+    S_t = [H_{t-1}; X_t; 1],  W = [W_h; W_x; b],  A_t = Wᵀ S_t = W_hᵀ H_{t-1} + W_xᵀ X_t + b.
 
     net = d2l.RNNModelScratch(28, 256, device, *cells.network(cells.gru, unroll=by_hand.unroll))
 
@@ -18,22 +23,40 @@ import torch
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from . import cells
-from .kernels import Linear, multiplier, product, room, tanh
-from .readable import check_shapes, side_by_side
+from . import cells, readable
+from .columns import Stack, backwards, begin_with, steps, wide
+from .kernels import Linear, product, room, tanh, times
 
 # What autograd itself calls, each one pass over the numbers: the derivatives of σ and tanh in
 # terms of their result y.
 d_sigmoid = torch.ops.aten.sigmoid_backward.grad_input  # grad_input = g y (1 - y)
 d_tanh = torch.ops.aten.tanh_backward.grad_input  # grad_input = g (1 - y²)
 
+MANY = 256
+
 
 def unroll(cell, inputs, state, params):
-    """As `readable.unroll`. The outputs must not be changed in place: torch refuses it."""
-    W_x, b, W_h = side_by_side(cell, params)
-    check_shapes(inputs, state, W_x, W_h)
-    outputs, *C = LAYERS[cell].apply(inputs, W_x, b, W_h, *state)
-    return outputs, (outputs[-1], *C)
+    """As `readable.unroll`; the outputs must not be changed in place: torch refuses it.
+
+    In memory the outputs are laid out as (num_hiddens, num_steps, batch_size): not contiguous.
+    Tokens are one-hot columns here. From a vocabulary of MANY on, these would cost what the way
+    back by hand saves, and it is `readable.unroll` that does the work.
+    """
+    W_x, b, W_h = readable.gates(cell, params)
+    readable.check_shapes(inputs, state, W_x[0], W_h[0])
+    if inputs.dim() == 2:
+        if len(W_x[0]) >= MANY:
+            return readable.unroll(cell, inputs, state, params)
+        one_hot = W_x[0].new_zeros(len(inputs), len(W_x[0]), inputs.shape[1])
+        X = one_hot.scatter_(1, inputs.unsqueeze(1).long(), 1)
+    else:
+        X = inputs.transpose(1, 2)
+    if cell is cells.gru_reset_after:
+        W_h.append(torch.zeros_like(W_h[0]))  # the candidate does not read H
+    W = Stack.apply(*W_h, *W_x, *b)
+    outputs, *C = LAYERS[cell].apply(X, W, *(part.T for part in state))
+    outputs = outputs.T.unflatten(0, inputs.shape[:2])
+    return outputs, (outputs[-1], *(part.T for part in C))
 
 
 unroll.reads_tokens = True
@@ -41,151 +64,165 @@ unroll.linear = Linear.apply
 
 
 class RNN(Function):
-    """H_t = tanh(A_t), A_t = X_t W_x + H_{t-1} W_h + b."""
+    """H_t = tanh(A_t)."""
 
     @staticmethod
-    def forward(ctx, inputs, W_x, b, W_h, H):
-        A = project(inputs, W_x, b)
-        Hs = begin_with(H, len(A))
-        times_W_h = multiplier(W_h, A)
-        for A_t, H, H_new in zip(A, Hs, Hs[1:]):
-            tanh(A_t.add_(times_W_h(H)), out=H_new)
-        ctx.save_for_backward(inputs, W_x, W_h, Hs)
-        return (Hs[1:],)
+    def forward(ctx, X, W, H):
+        S, Hs = begin_with(H, X)
+        times_W = times(W.T, S)
+        for S_t, H_new in zip(S, Hs[1:]):
+            tanh(times_W(S_t), out=H_new)
+        ctx.save_for_backward(W, S)
+        return (wide(Hs[1:]),)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, G_outputs):
-        inputs, W_x, W_h, Hs = ctx.saved_tensors
-        G, D = torch.zeros_like(Hs[0]), room(G_outputs, G_outputs.shape)
-        times_W_h_T = multiplier(W_h.T, D)
-        for G_t, H, D_t in backwards(G_outputs, Hs[1:], D):
+        W, S = ctx.saved_tensors
+        n = W.shape[1]
+        Hs = S[1:, :n]
+        G, D, times_W_h = torch.zeros_like(Hs[0]), room(Hs, Hs.shape), times(W[:n], S)
+        for G_t, H, D_t in backwards(steps(G_outputs, D), Hs, D):
             d_tanh(G.add_(G_t), H, grad_input=D_t)
-            G = times_W_h_T(D_t)
-        return *input_gradients(inputs, [W_x], [D]), weight_gradient(Hs[:-1], D), G
+            G = times_W_h(D_t)
+        D = wide(D)
+        return input_gradient(ctx, W[n:-1], D, S), weight_gradient(S, D), G
 
 
 class GRU(Function):
-    """The reset gate before the product; columns r, z, h."""
+    """The reset gate before the product; rows r, z, h of A, and R_t H_{t-1} for H in the last."""
 
     @staticmethod
-    def forward(ctx, inputs, W_x, b, W_h, H):
-        n, steps = len(W_h), len(inputs)
-        RZ, H_tildes = (project(inputs, *part) for part in zip(split(W_x, n), split(b, n)))
-        times_W_rz, times_W_hh = (multiplier(W, RZ) for W in split(W_h, n))
-        Hs, RHs = begin_with(H, steps), room(H_tildes, H_tildes.shape)
-        for gates, H_tilde, H, RH, H_new in zip(RZ, H_tildes, Hs, RHs, Hs[1:]):
-            R, Z = gates.add_(times_W_rz(H)).sigmoid_().chunk(2, dim=1)
-            tanh(H_tilde.add_(times_W_hh(torch.mul(R, H, out=RH))), out=H_tilde)
+    def forward(ctx, X, W, H):
+        n, num_steps = len(H), len(X)
+        (S, Hs), (S_reset, RHs) = begin_with(H, X), begin_with(H, X)
+        RZ, H_tildes = room(H, (num_steps, 2 * n, H.shape[1])), room(H, (num_steps, *H.shape))
+        times_W_rz, times_W_hh = times(W.T[: 2 * n], S), times(W.T[2 * n :], S)
+        for S_t, S_reset_t, RZ_t, R, Z, H, RH, H_tilde, H_new in zip(
+            S, S_reset, RZ, *RZ.chunk(2, dim=1), Hs, RHs, H_tildes, Hs[1:]
+        ):
+            torch.sigmoid(times_W_rz(S_t), out=RZ_t)
+            torch.mul(R, H, out=RH)
+            tanh(times_W_hh(S_reset_t), out=H_tilde)
             torch.lerp(H_tilde, H, Z, out=H_new)
-        ctx.save_for_backward(inputs, W_x, W_h, RZ, H_tildes, Hs, RHs)
-        return (Hs[1:],)
+        ctx.save_for_backward(W, S, S_reset, RZ, H_tildes)
+        return (wide(Hs[1:]),)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, G_outputs):
-        inputs, W_x, W_h, RZ, H_tildes, Hs, RHs = ctx.saved_tensors
-        (R, Z), n = RZ.chunk(2, dim=2), len(W_h)
-        times_W_rz_T, times_W_hh_T = (multiplier(W.T, RZ) for W in split(W_h, n))
-        D_rz, D_h = room(RZ, RZ.shape), room(RHs, RHs.shape)  # at first K
-        D_r, D_z = D_rz.chunk(2, dim=2)
-        d_sigmoid(Hs[:-1], R, grad_input=D_r)
-        d_sigmoid(torch.sub(Hs[:-1], H_tildes, out=D_h), Z, grad_input=D_z)
+        W, S, S_reset, RZ, H_tildes = ctx.saved_tensors
+        num_steps, n, batch_size = H_tildes.shape
+        (R, Z), Hs = RZ.chunk(2, dim=1), S[:-1, :n]
+        D = room(RZ, (num_steps, 3 * n, batch_size))  # at first K
+        D_r, D_z, D_h = D.chunk(3, dim=1)
+        d_sigmoid(Hs, R, grad_input=D_r)
+        d_sigmoid(torch.sub(Hs, H_tildes, out=D_h), Z, grad_input=D_z)
         d_tanh(torch.sub(1, Z, out=D_h), H_tildes, grad_input=D_h)
-        G = torch.zeros_like(Hs[0])
+        G, D_rz = torch.zeros_like(Hs[0]), D[:, : 2 * n]
+        times_W_rz, times_W_hh = times(W[:n, : 2 * n], D), times(W[:n, 2 * n :], D)
         for G_t, D_rz_t, D_r_t, D_z_t, D_h_t, R_t, Z_t in backwards(
-            G_outputs, D_rz, D_r, D_z, D_h, R, Z
+            steps(G_outputs, D), D_rz, D_r, D_z, D_h, R, Z
         ):
             G.add_(G_t)
             D_z_t.mul_(G)
-            G_RH = times_W_hh_T(D_h_t.mul_(G))
+            G_RH = times_W_hh(D_h_t.mul_(G))
             D_r_t.mul_(G_RH)
-            G = times_W_rz_T(D_rz_t).addcmul_(G, Z_t).addcmul_(G_RH, R_t)
-        W_h_grad = torch.cat([weight_gradient(Hs[:-1], D_rz), weight_gradient(RHs, D_h)], dim=1)
-        return *input_gradients(inputs, split(W_x, n), [D_rz, D_h]), W_h_grad, G
+            G = times_W_rz(D_rz_t).addcmul_(G, Z_t).addcmul_(G_RH, R_t)
+        D = wide(D)
+        W_grads = weight_gradient(S, D[: 2 * n]), weight_gradient(S_reset, D[2 * n :])
+        return input_gradient(ctx, W[n:-1], D, S), torch.cat(W_grads, dim=1), G
 
 
 class GRUResetAfter(Function):
-    """The reset gate after the product; columns z, r, m, h."""
+    """The reset gate after the product; rows z, r, m, h of A, of which h does not read H."""
 
     @staticmethod
-    def forward(ctx, inputs, W_x, b, W_h, H):
-        n, steps = len(W_h), len(inputs)
-        ZRM, H_tildes = (project(inputs, *part) for part in zip(split(W_x, n), split(b, n)))
-        Hs, times_W_h = begin_with(H, steps), multiplier(W_h, ZRM)
-        for zrm, H_tilde, H, H_new in zip(ZRM, H_tildes, Hs, Hs[1:]):
-            zrm.add_(times_W_h(H))
-            Z, R = zrm[:, : 2 * n].sigmoid_().chunk(2, dim=1)
-            tanh(H_tilde.addcmul_(R, zrm[:, 2 * n :]), out=H_tilde)
-            torch.lerp(H_tilde, H, Z, out=H_new)
-        ctx.save_for_backward(inputs, W_x, W_h, ZRM, H_tildes, Hs)
-        return (Hs[1:],)
+    def forward(ctx, X, W, H):
+        n, num_steps = len(H), len(X)
+        S, Hs = begin_with(H, X)
+        ZRM, H_tildes = room(H, (num_steps, 3 * n, H.shape[1])), room(H, (num_steps, *H.shape))
+        ZR, Ms = ZRM.split([2 * n, n], dim=1)
+        A_h, times_W = product(W.T[3 * n :, n:], wide(S[:-1, n:])), times(W.T[: 3 * n], S)
+        for S_t, A_h_t, ZR_t, Z, R, M, H, H_tilde, H_new in zip(
+            S, steps(A_h, H_tildes), ZR, *ZR.chunk(2, dim=1), Ms, Hs, H_tildes, Hs[1:]
+        ):
+            A_zr, A_m = times_W(S_t).split([2 * n, n])
+            torch.sigmoid(A_zr, out=ZR_t)
+            torch.addcmul(A_h_t, R, M.copy_(A_m), out=H_tilde)
+            torch.lerp(tanh(H_tilde, out=H_tilde), H, Z, out=H_new)
+        ctx.save_for_backward(W, S, ZRM, H_tildes)
+        return (wide(Hs[1:]),)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, G_outputs):
-        inputs, W_x, W_h, ZRM, H_tildes, Hs = ctx.saved_tensors
-        (Z, R, M), n = ZRM.chunk(3, dim=2), len(W_h)
-        times_W_h_T = multiplier(W_h.T, ZRM)
-        D_zrm, D_h = room(ZRM, ZRM.shape), room(H_tildes, H_tildes.shape)  # at first K
-        D_z, D_r, D_m = D_zrm.chunk(3, dim=2)
-        d_sigmoid(torch.sub(Hs[:-1], H_tildes, out=D_h), Z, grad_input=D_z)
+        W, S, ZRM, H_tildes = ctx.saved_tensors
+        num_steps, n, batch_size = H_tildes.shape
+        (Z, R, M), Hs = ZRM.chunk(3, dim=1), S[:-1, :n]
+        D = room(ZRM, (num_steps, 4 * n, batch_size))  # at first K
+        D_z, D_r, D_m, D_h = D.chunk(4, dim=1)
+        d_sigmoid(torch.sub(Hs, H_tildes, out=D_h), Z, grad_input=D_z)
         d_tanh(torch.sub(1, Z, out=D_h), H_tildes, grad_input=D_h)
         torch.mul(D_h, R, out=D_m)
         d_sigmoid(M, R, grad_input=D_r).mul_(D_h)
-        G, gates = torch.zeros_like(Hs[0]), D_zrm.unflatten(2, (3, n))
-        for G_t, D_t, gates_t, D_h_t, Z_t in backwards(G_outputs, D_zrm, gates, D_h, Z):
-            G.add_(G_t)
-            gates_t.mul_(G.unsqueeze(1))
-            D_h_t.mul_(G)
-            G = times_W_h_T(D_t).addcmul_(G, Z_t)
-        return (
-            *input_gradients(inputs, split(W_x, n), [D_zrm, D_h]),
-            weight_gradient(Hs[:-1], D_zrm),
-            G,
-        )
+        G, D_zrm = torch.zeros_like(Hs[0]), D[:, : 3 * n]
+        times_W_h = times(W[:n, : 3 * n], D)
+        for G_t, D_t, D_zrm_t, Z_t in backwards(
+            steps(G_outputs, D), D.unflatten(1, (4, n)), D_zrm, Z
+        ):
+            D_t.mul_(G.add_(G_t))
+            G = times_W_h(D_zrm_t).addcmul_(G, Z_t)
+        D = wide(D)
+        W_grad = torch.zeros_like(W)
+        W_grad[:, : 3 * n] = weight_gradient(S, D[: 3 * n])
+        W_grad[n:, 3 * n :] = weight_gradient(S[:, n:], D[3 * n :])
+        return input_gradient(ctx, W[n:-1], D, S), W_grad, G
 
 
 class LSTM(Function):
-    """Columns o, i, f, c. Two gradients travel back: G with respect to H_t, G_C to C_t."""
+    """Rows o, i, f, c of A. Two gradients travel back: G with respect to H_t, G_C to C_t."""
 
     @staticmethod
-    def forward(ctx, inputs, W_x, b, W_h, H, C):
-        A, n = project(inputs, W_x, b), H.shape[1]  # becomes O, I, F, C̃
-        Hs, Cs = begin_with(H, len(A)), begin_with(C, len(A))
-        tanhs, times_W_h = room(Cs, Cs[1:].shape), multiplier(W_h, A)
-        for A_t, H, H_new, C, C_new, tanh_C in zip(A, Hs, Hs[1:], Cs, Cs[1:], tanhs):
-            A_t.add_(times_W_h(H))
-            O, I, F = A_t[:, : 3 * n].sigmoid_().chunk(3, dim=1)
-            C_tilde = A_t[:, 3 * n :]
-            tanh(C_tilde, out=C_tilde)
-            torch.mul(F, C, out=C_new).addcmul_(I, C_tilde)
+    def forward(ctx, X, W, H, C):
+        n, num_steps = len(H), len(X)
+        S, Hs = begin_with(H, X)
+        gates, tanhs = room(H, (num_steps, 4 * n, H.shape[1])), room(H, (num_steps, *H.shape))
+        Cs, (OIF, C_tildes) = room(C, (num_steps + 1, *C.shape)), gates.split([3 * n, n], dim=1)
+        Cs[0], times_W = C, times(W.T, S)
+        for S_t, OIF_t, O, I, F, C_tilde, C, C_new, tanh_C, H_new in zip(
+            S, OIF, *OIF.chunk(3, dim=1), C_tildes, Cs, Cs[1:], tanhs, Hs[1:]
+        ):
+            A_oif, A_c = times_W(S_t).split([3 * n, n])
+            torch.sigmoid(A_oif, out=OIF_t)
+            torch.mul(F, C, out=C_new).addcmul_(I, tanh(A_c, out=C_tilde))
             torch.mul(O, tanh(C_new, out=tanh_C), out=H_new)
-        ctx.save_for_backward(inputs, W_x, W_h, A, Hs, Cs, tanhs)
-        return Hs[1:], Cs[-1].clone()
+        ctx.save_for_backward(W, S, gates, Cs, tanhs)
+        return wide(Hs[1:]), Cs[-1].clone()
 
     @staticmethod
     @once_differentiable
     def backward(ctx, G_outputs, G_C):
-        inputs, W_x, W_h, A, Hs, Cs, tanhs = ctx.saved_tensors
-        (O, I, F, C_tilde), n = A.chunk(4, dim=2), Hs.shape[2]
-        K, K_tanh = room(A, A.shape), room(tanhs, tanhs.shape)
-        K_o, K_i, K_f, K_c = K.chunk(4, dim=2)
-        d_sigmoid(tanhs, O, grad_input=K_o)
-        d_sigmoid(C_tilde, I, grad_input=K_i)
-        d_sigmoid(Cs[:-1], F, grad_input=K_f)
-        d_tanh(I, C_tilde, grad_input=K_c)
+        W, S, gates, Cs, tanhs = ctx.saved_tensors
+        (O, I, F, C_tilde), n = gates.chunk(4, dim=1), tanhs.shape[1]
+        D, K_tanh = room(gates, gates.shape), room(tanhs, tanhs.shape)
+        D_o, D_i, D_f, D_c = D.chunk(4, dim=1)  # at first K
+        d_sigmoid(tanhs, O, grad_input=D_o)
+        d_sigmoid(C_tilde, I, grad_input=D_i)
+        d_sigmoid(Cs[:-1], F, grad_input=D_f)
+        d_tanh(I, C_tilde, grad_input=D_c)
         d_tanh(O, tanhs, grad_input=K_tanh)
-        D, G, G_C = K, torch.zeros_like(Hs[0]), G_C.clone()
-        ifc, times_W_h_T = D.unflatten(2, (4, n))[:, :, 1:], multiplier(W_h.T, D)
-        for G_t, K_t, D_t, D_o, D_ifc, F_t in backwards(G_outputs, K_tanh, D, K_o, ifc, F):
-            G.add_(G_t)
-            G_C.addcmul_(G, K_t)
-            D_o.mul_(G)
-            D_ifc.mul_(G_C.unsqueeze(1))
+        G, G_C = torch.zeros_like(tanhs[0]), torch.zeros_like(tanhs[0]).copy_(G_C)
+        D_ifc, times_W_h = D.unflatten(1, (4, n))[:, 1:], times(W[:n], D)
+        for G_t, K_t, D_t, D_o_t, D_ifc_t, F_t in backwards(
+            steps(G_outputs, D), K_tanh, D, D_o, D_ifc, F
+        ):
+            D_o_t.mul_(G.add_(G_t))
+            D_ifc_t.mul_(G_C.addcmul_(G, K_t))
             G_C.mul_(F_t)
-            G = times_W_h_T(D_t)
-        return *input_gradients(inputs, [W_x], [D]), weight_gradient(Hs[:-1], D), G, G_C
+            G = times_W_h(D_t)
+        D = wide(D)
+        return input_gradient(ctx, W[n:-1], D, S), weight_gradient(S, D), G, G_C
 
 
 LAYERS = {
@@ -196,49 +233,12 @@ LAYERS = {
 }
 
 
-def split(columns, n):
-    """The columns of the gates, and the last n, which are those of the candidate H̃."""
-    return columns.split([columns.shape[-1] - n, n], dim=-1)
+def weight_gradient(S, D):
+    """The gradient of W in A_t = Wᵀ S_t, from those of all A_t: one product."""
+    return product(wide(S[:-1]), D.T)
 
 
-def project(inputs, W_x, b):
-    """X_t W_x + b for all steps at once, as in `readable`: (num_steps, batch_size, columns)."""
-    if inputs.dim() == 2:
-        A = room(W_x, (inputs.numel(), len(b)))
-        torch.index_select(W_x + b, 0, inputs.flatten(), out=A)
-        return A.unflatten(0, inputs.shape)
-    return product(inputs.flatten(0, 1), W_x).add_(b).unflatten(0, inputs.shape[:2])
-
-
-def begin_with(first, num_steps):
-    """Room for the states of all steps, (num_steps + 1, ...), with the first in its place."""
-    states = room(first, (num_steps + 1, *first.shape))
-    states[0] = first
-    return states
-
-
-def backwards(*sequences):
-    """Steps of several sequences together, the last step first."""
-    return zip(*(reversed(sequence.unbind()) for sequence in sequences))
-
-
-def weight_gradient(lefts, D):
-    """The gradient of W in A_t = left_t W + ..., from those of all A_t: one product."""
-    return product(lefts.flatten(0, 1).T, D.flatten(0, 1))
-
-
-def input_gradients(inputs, W_x, D):
-    """The gradients of the inputs (tokens have none), of W_x and of b.
-
-    W_x, D: lists, where the columns stand apart.
-    """
-    tall = [part.flatten(0, 1) for part in D]
-    if inputs.dim() == 2:  # every row of D belongs to one row of W_x
-        grads = [
-            torch.zeros_like(W).index_add_(0, inputs.flatten(), part) for W, part in zip(W_x, tall)
-        ]
-        W_x_grad = torch.cat(grads, dim=1)
-        return None, W_x_grad, W_x_grad.sum(0)
-    inputs_grad = sum(product(part, W.T) for W, part in zip(W_x, tall)).view_as(inputs)
-    W_x_grad = torch.cat([weight_gradient(inputs, part) for part in D], dim=1)
-    return inputs_grad, W_x_grad, torch.cat([part.sum(0) for part in tall])
+def input_gradient(ctx, W_x, D, S):
+    """The gradient of X; one-hot vectors want none."""
+    if ctx.needs_input_grad[0]:
+        return steps(product(W_x, D), S[:-1])

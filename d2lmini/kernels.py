@@ -33,6 +33,16 @@ def multiplier(right, sequence):
     return lambda left: linear(left, weight, None, "none", [], "")
 
 
+def times(left, sequence):
+    """The function right -> left @ right, for every step of (num_steps, ..., columns)."""
+    if left.dtype != sequence.dtype or not goes_to_onednn(sequence.shape[2], left):
+        return lambda right: left @ right
+    linear = torch.ops.mkldnn._linear_pointwise.default
+    if not left.is_contiguous():
+        left = room(left, left.shape).copy_(left)
+    return lambda right: linear(left, right.T, None, "none", [], "")
+
+
 LARGE = 2**19  # multiplications: from here on, oneDNN's later start is made up for
 
 
@@ -69,14 +79,16 @@ class Linear(Function):
     @staticmethod
     def forward(ctx, b, H, W):
         ctx.save_for_backward(H, W)
-        return product(H, W).add_(b)
+        return product(W.T, H.T).T.contiguous().add_(b)
 
     @staticmethod
     def backward(ctx, D):
         H, W = ctx.saved_tensors
-        times = torch.mm if torch.is_grad_enabled() else product  # only @ has a second derivative
+        if torch.is_grad_enabled():  # only @ has a second derivative
+            return D.sum(0), D @ W.T, H.T @ D
+        G = product(W, D.T).T if H.stride(0) == 1 else product(D, W.T)  # in memory as H is
         # Hᵀ D, turned: a matrix that is turned must be copied, and D is the smaller one.
-        return D.sum(0), times(D, W.T), times(D.T, H).T
+        return D.sum(0), G, product(D.T, H).T
 
 
 def room(like, shape):
@@ -108,6 +120,11 @@ def room(like, shape):
 
 KEPT = 128 * 2**20
 _rooms, _lock = {}, threading.Lock()
+
+# The results of products cannot be given a room. glibc hands memory back to the system as soon as
+# it is freed, until it sees that a large block is (M_MMAP_THRESHOLD in mallopt(3)): this one, of
+# which no byte is ever touched.
+torch.empty(30 * 2**20, dtype=torch.uint8, device="cpu")
 
 
 def _holders(buffer):

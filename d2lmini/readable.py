@@ -27,7 +27,7 @@ def unroll(cell, inputs, state, params):
 
     There is no second derivative. Raises ValueError where inputs, state and params do not fit.
     """
-    W_x, b, W_h = side_by_side(cell, params)
+    W_x, b, W_h = (torch.cat(parts, dim=-1) for parts in gates(cell, params))
     check_shapes(inputs, state, W_x, W_h)
     return LOOPS[cell](project(inputs, W_x, b), [Once.apply(part) for part in state], W_h)
 
@@ -36,8 +36,8 @@ unroll.reads_tokens = True
 unroll.linear = Linear.apply
 
 
-def side_by_side(cell, params):
-    """W_x, b and W_h with the columns of all gates side by side.
+def gates(cell, params):
+    """Three lists, W_x, b and W_h of every gate, in the order in which they stand side by side.
 
     rnn: h. gru: r, z, h. gru_reset_after: z, r, m, h, where m = H W_hh + b_hh is the product that
     R is multiplied with (so h has no columns in W_h, and m none in W_x). lstm: o, i, f, c.
@@ -52,10 +52,7 @@ def side_by_side(cell, params):
     else:
         letters = {cells.rnn: "h", cells.gru: "rzh", cells.lstm: "oifc"}[cell]
         columns = {"W_x": letters, "b_": letters, "W_h": letters}
-    return [
-        torch.cat([named[kind + letter] for letter in columns[kind]], dim=-1)
-        for kind in ("W_x", "b_", "W_h")
-    ]
+    return [[named[kind + letter] for letter in columns[kind]] for kind in ("W_x", "b_", "W_h")]
 
 
 def check_shapes(inputs, state, W_x, W_h):

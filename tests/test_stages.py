@@ -96,7 +96,7 @@ def test_layers_are_those_of_torch_nn(name, num_layers, bidirectional, bias):
             outputs, state = layer(x)
             parts = [outputs, *(state if name == "LSTM" else [state])]
             torch.manual_seed(1)
-            sum((part * torch.randn_like(part)).sum() for part in parts).backward()
+            sum((part * torch.randn(part.shape)).sum() for part in parts).backward()
             found.append(parts + [param.grad.clone() for param in layer.parameters()])
         assert_same(*found)
     net = d2l.RNNModel(ours, 5)
@@ -121,6 +121,19 @@ def test_float32_is_as_near_to_float64_as_torch_nn_is(large, monkeypatch):
         grad = torch.autograd.grad(layer(X.float())[0].square().sum(), layer.weight_hh_l0)[0]
         errors.append((grad.double() - expected).abs().max() / expected.abs().max())
     assert errors[0] < 1e-5 and errors[0] < 10 * errors[1]
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_large_vocabulary_is_looked_up(cell, monkeypatch):
+    params, state = random_cell(cell)
+    tokens, found = torch.randint(4, (5, 2), dtype=torch.int32), []
+    for many in (5, 4):
+        monkeypatch.setattr(by_hand, "MANY", many)
+        outputs, last = by_hand.unroll(cell, tokens, state, params)
+        assert (outputs.stride(2) == 1) == (many == 4)  # the steps are columns, or they are rows
+        total = outputs.square().sum() + sum(part.sum() for part in last)
+        found.append([outputs, *last, *torch.autograd.grad(total, [*params, *state])])
+    assert_same(*found)
 
 
 def test_a_second_backward_pass_and_none_at_all():
