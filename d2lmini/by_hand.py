@@ -7,7 +7,7 @@ autograd would have made of it. The way back has three parts:
    of the gates, K.
 2. The loop carries G, the gradient of the loss with respect to H_t, from the last step to the
    first, and fills D, the gradient at every step's sum A.
-3. D gives the gradients of all weights, in one product over all steps.
+3. D gives the gradients of all weights, in one product over all steps, or two.
 
 Inside the classes every vector is a column, as in most papers (see `columns`), and what a step
 reads stands in one matrix, as do the weights. So the whole sum is one product:
@@ -21,10 +21,9 @@ G and D are called δ in many texts. Source: Rumelhart, Hinton and Williams (198
 
 import torch
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
 from . import cells, readable
-from .columns import Stack, backwards, begin_with, steps, wide
+from .columns import Stack, backwards, begin_with, once, steps, wide
 from .kernels import Linear, product, room, tanh, times
 
 # What autograd itself calls, each one pass over the numbers: the derivatives of σ and tanh in
@@ -36,17 +35,26 @@ MANY = 256
 
 
 def unroll(cell, inputs, state, params):
-    """As `readable.unroll`; the outputs must not be changed in place: torch refuses it.
+    """As `readable.unroll`. The outputs must not be changed in place, and may not be contiguous.
 
-    In memory the outputs are laid out as (num_hiddens, num_steps, batch_size): not contiguous.
     Tokens are one-hot columns here. From a vocabulary of MANY on, these would cost what the way
     back by hand saves, and it is `readable.unroll` that does the work.
+
+    TypeError where inputs, state and params have several dtypes or are on several devices, and
+    where tokens are not torch.int64 or torch.int32.
     """
-    W_x, b, W_h = readable.gates(cell, params)
+    W_x, b, W_h = readable.by_gate(cell, params)
     readable.check_shapes(inputs, state, W_x[0], W_h[0])
-    if inputs.dim() == 2:
-        if len(W_x[0]) >= MANY:
-            return readable.unroll(cell, inputs, state, params)
+    tokens = inputs.dim() == 2
+    if tokens and inputs.dtype not in (torch.int64, torch.int32):
+        raise TypeError(f"tokens must be torch.int64 or torch.int32, got {inputs.dtype}")
+    alike = [*params, *state] if tokens else [*params, *state, inputs]
+    if len(kinds := {(part.dtype, part.device) for part in alike}) > 1:
+        kinds = ", ".join(sorted(f"{dtype} on {device}" for dtype, device in kinds))
+        raise TypeError(f"inputs, state and params must be of one kind, got {kinds}")
+    if tokens and len(W_x[0]) >= MANY:
+        return readable.unroll(cell, inputs, state, params)
+    if tokens:
         one_hot = W_x[0].new_zeros(len(inputs), len(W_x[0]), inputs.shape[1])
         X = one_hot.scatter_(1, inputs.unsqueeze(1).long(), 1)
     else:
@@ -76,7 +84,7 @@ class RNN(Function):
         return (wide(Hs[1:]),)
 
     @staticmethod
-    @once_differentiable
+    @once
     def backward(ctx, G_outputs):
         W, S = ctx.saved_tensors
         n = W.shape[1]
@@ -109,17 +117,17 @@ class GRU(Function):
         return (wide(Hs[1:]),)
 
     @staticmethod
-    @once_differentiable
+    @once
     def backward(ctx, G_outputs):
         W, S, S_reset, RZ, H_tildes = ctx.saved_tensors
         num_steps, n, batch_size = H_tildes.shape
-        (R, Z), Hs = RZ.chunk(2, dim=1), S[:-1, :n]
+        (R, Z), H_before = RZ.chunk(2, dim=1), S[:-1, :n]
         D = room(RZ, (num_steps, 3 * n, batch_size))  # at first K
         D_r, D_z, D_h = D.chunk(3, dim=1)
-        d_sigmoid(Hs, R, grad_input=D_r)
-        d_sigmoid(torch.sub(Hs, H_tildes, out=D_h), Z, grad_input=D_z)
+        d_sigmoid(H_before, R, grad_input=D_r)
+        d_sigmoid(torch.sub(H_before, H_tildes, out=D_h), Z, grad_input=D_z)
         d_tanh(torch.sub(1, Z, out=D_h), H_tildes, grad_input=D_h)
-        G, D_rz = torch.zeros_like(Hs[0]), D[:, : 2 * n]
+        G, D_rz = torch.zeros_like(H_tildes[0]), D[:, : 2 * n]
         times_W_rz, times_W_hh = times(W[:n, : 2 * n], D), times(W[:n, 2 * n :], D)
         for G_t, D_rz_t, D_r_t, D_z_t, D_h_t, R_t, Z_t in backwards(
             steps(G_outputs, D), D_rz, D_r, D_z, D_h, R, Z
@@ -155,18 +163,18 @@ class GRUResetAfter(Function):
         return (wide(Hs[1:]),)
 
     @staticmethod
-    @once_differentiable
+    @once
     def backward(ctx, G_outputs):
         W, S, ZRM, H_tildes = ctx.saved_tensors
         num_steps, n, batch_size = H_tildes.shape
-        (Z, R, M), Hs = ZRM.chunk(3, dim=1), S[:-1, :n]
+        (Z, R, M), H_before = ZRM.chunk(3, dim=1), S[:-1, :n]
         D = room(ZRM, (num_steps, 4 * n, batch_size))  # at first K
         D_z, D_r, D_m, D_h = D.chunk(4, dim=1)
-        d_sigmoid(torch.sub(Hs, H_tildes, out=D_h), Z, grad_input=D_z)
+        d_sigmoid(torch.sub(H_before, H_tildes, out=D_h), Z, grad_input=D_z)
         d_tanh(torch.sub(1, Z, out=D_h), H_tildes, grad_input=D_h)
         torch.mul(D_h, R, out=D_m)
         d_sigmoid(M, R, grad_input=D_r).mul_(D_h)
-        G, D_zrm = torch.zeros_like(Hs[0]), D[:, : 3 * n]
+        G, D_zrm = torch.zeros_like(H_tildes[0]), D[:, : 3 * n]
         times_W_h = times(W[:n, : 3 * n], D)
         for G_t, D_t, D_zrm_t, Z_t in backwards(
             steps(G_outputs, D), D.unflatten(1, (4, n)), D_zrm, Z
@@ -201,7 +209,7 @@ class LSTM(Function):
         return wide(Hs[1:]), Cs[-1].clone()
 
     @staticmethod
-    @once_differentiable
+    @once
     def backward(ctx, G_outputs, G_C):
         W, S, gates, Cs, tanhs = ctx.saved_tensors
         (O, I, F, C_tilde), n = gates.chunk(4, dim=1), tanhs.shape[1]

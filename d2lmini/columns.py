@@ -6,8 +6,24 @@ step then stand below one another, each in one piece, and a CPU multiplies W H s
 
 import torch
 from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 
 from .kernels import room
+
+
+def once(backward):
+    """`once_differentiable`, also where the gradient that arrives is a constant.
+
+    torch's own then takes the gradients for constants as well; but they depend on the weights.
+    """
+    refusing = once_differentiable(backward)
+
+    def backward_once(ctx, *grads):
+        if torch.is_grad_enabled():
+            grads = [grad.detach().requires_grad_() for grad in grads]
+        return refusing(ctx, *grads)
+
+    return backward_once
 
 
 class Stack(Function):
@@ -26,7 +42,8 @@ class Stack(Function):
     @staticmethod
     def backward(ctx, G):
         W_h, W_x, b = G.split(ctx.rows)
-        return *W_h.chunk(ctx.gates, 1), *W_x.chunk(ctx.gates, 1), *b[0].chunk(ctx.gates)
+        b = b[0].clone()  # a part of G would hold all of it
+        return *W_h.chunk(ctx.gates, 1), *W_x.chunk(ctx.gates, 1), *b.chunk(ctx.gates)
 
 
 def begin_with(H, X):
@@ -47,9 +64,9 @@ def wide(sequence):
     return copy.flatten(1)
 
 
-def steps(wide, like):
+def steps(matrix, like):
     """The steps of a matrix that `wide` has made, or one of its shape, as there are in `like`."""
-    return wide.unflatten(1, (len(like), like.shape[2])).transpose(0, 1)
+    return matrix.unflatten(1, (len(like), like.shape[2])).transpose(0, 1)
 
 
 def backwards(*sequences):

@@ -121,9 +121,10 @@ def room(like, shape):
 KEPT = 128 * 2**20
 _rooms, _lock = {}, threading.Lock()
 
-# The results of products cannot be given a room. glibc hands memory back to the system as soon as
-# it is freed, until it sees that a large block is (M_MMAP_THRESHOLD in mallopt(3)): this one, of
-# which no byte is ever touched.
+# The results of products cannot be given a room. glibc returns what is freed to the system, and
+# every training step would ask for the same pages again. It keeps blocks of up to the size of the
+# largest that it has seen freed (M_MMAP_THRESHOLD in mallopt(3)), in the whole process: here is
+# one, of which no byte is ever touched.
 torch.empty(30 * 2**20, dtype=torch.uint8, device="cpu")
 
 

@@ -6,7 +6,7 @@ They are `torch.nn`'s own layers, with their parameters, their names and their s
 `load_state_dict` and `copy_weights` work between the two; only `forward` is another. They also
 read tokens, (num_steps, batch_size), and then need no one-hot vectors. They have no dropout, no
 `batch_first`, no projections, no packed sequences and no second derivative. Their outputs must not
-be changed in place, and are not contiguous: `reshape` them, where you would `view`.
+be changed in place, and may not be contiguous: `reshape` them, where you would `view`.
 """
 
 from torch import nn

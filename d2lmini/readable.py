@@ -27,7 +27,7 @@ def unroll(cell, inputs, state, params):
 
     There is no second derivative. Raises ValueError where inputs, state and params do not fit.
     """
-    W_x, b, W_h = (torch.cat(parts, dim=-1) for parts in gates(cell, params))
+    W_x, b, W_h = (torch.cat(parts, dim=-1) for parts in by_gate(cell, params))
     check_shapes(inputs, state, W_x, W_h)
     return LOOPS[cell](project(inputs, W_x, b), [Once.apply(part) for part in state], W_h)
 
@@ -36,7 +36,7 @@ unroll.reads_tokens = True
 unroll.linear = Linear.apply
 
 
-def gates(cell, params):
+def by_gate(cell, params):
     """Three lists, W_x, b and W_h of every gate, in the order in which they stand side by side.
 
     rnn: h. gru: r, z, h. gru_reset_after: z, r, m, h, where m = H W_hh + b_hh is the product that
@@ -45,6 +45,12 @@ def gates(cell, params):
     if cell not in LOOPS:
         raise ValueError(f"cell must be one of d2lmini.cells, got {cell}")
     named = dict(zip(cells.names(cell), params, strict=True))
+    num_inputs, num_hiddens = (len(param) for param in params[:2])  # the first W_x and W_h
+    shapes = {"W_x": (num_inputs, num_hiddens), "W_h": (num_hiddens, num_hiddens)}
+    for name, param in named.items():
+        shape = shapes.get(name[:3], (num_hiddens,))
+        if param.shape != shape:
+            raise ValueError(f"{name} must have the shape {shape}, got {tuple(param.shape)}")
     if cell is cells.gru_reset_after:
         named["W_xm"], named["W_hm"] = torch.zeros_like(named["W_xh"]), named["W_hh"]
         named["b_m"] = named["b_hh"]

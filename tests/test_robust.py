@@ -4,6 +4,7 @@ the text, the threads or the process."""
 import gc
 import math
 import os
+import platform
 import random
 import subprocess
 import sys
@@ -191,3 +192,24 @@ def test_markup_in_a_text_stays_text(tmp_path):
     history = d2l.train_ch8(net, train_iter, vocab, 1, 1, "cpu", prefixes=["<script>$"])
     assert history.samples[0].startswith("<script>$")
     assert "<script>" not in repr(history)
+
+
+TRAINING = """
+import resource, torch, d2lmini as d2l
+from d2lmini import by_hand, cells
+
+net = d2l.RNNModelScratch(28, 256, "cpu", *cells.network(cells.lstm, unroll=by_hand.unroll))
+X = torch.randint(28, (32, 35))
+for step in range(30):
+    if step == 20:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    net(X)[0].square().mean().backward()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another allocator")
+def test_no_fresh_memory_in_every_step():
+    done = subprocess.run([sys.executable, "-c", TRAINING], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 1000  # pages, for ten steps; there were 9,000

@@ -107,20 +107,39 @@ def test_layers_are_those_of_torch_nn(name, num_layers, bidirectional, bias):
 
 
 @pytest.mark.parametrize("large", [2**30, 0])
-def test_float32_is_as_near_to_float64_as_torch_nn_is(large, monkeypatch):
+@pytest.mark.parametrize("name", ["RNN", "GRU", "LSTM"])
+def test_float32_is_as_near_to_float64_as_torch_nn_is(name, large, monkeypatch):
     # On a CPU the products of float32 take a path of their own.
     monkeypatch.setattr(kernels, "LARGE", large)
     torch.manual_seed(0)
-    exact = nn.LSTM(28, 64)
+    exact = getattr(nn, name)(28, 64, num_layers=2)
     X = torch.randn(35, 8, 28)
-    expected = torch.autograd.grad(exact(X)[0].square().sum(), exact.weight_hh_l0)[0]
+    expected = torch.autograd.grad(exact(X)[0].square().sum(), list(exact.parameters()))
     errors = []
-    for kind in (layers.LSTM, nn.LSTM):
-        layer = kind(28, 64).float()
+    for module in (layers, nn):
+        layer = getattr(module, name)(28, 64, num_layers=2).float()
         layer.load_state_dict(exact.state_dict())
-        grad = torch.autograd.grad(layer(X.float())[0].square().sum(), layer.weight_hh_l0)[0]
-        errors.append((grad.double() - expected).abs().max() / expected.abs().max())
-    assert errors[0] < 1e-5 and errors[0] < 10 * errors[1]
+        grads = torch.autograd.grad(layer(X.float())[0].square().sum(), list(layer.parameters()))
+        errors.append(
+            max(
+                (grad.double() - right).abs().max() / right.abs().max()
+                for grad, right in zip(grads, expected)
+            )
+        )
+    assert errors[0] < 1e-4 and errors[0] < 10 * errors[1]
+
+
+@pytest.mark.parametrize("large", [2**30, 0])
+def test_float32_of_the_gru_that_resets_before(large, monkeypatch):
+    monkeypatch.setattr(kernels, "LARGE", large)
+    params, state = random_cell(cells.gru)
+    X, found = torch.randn(5, 2, 4), []
+    for dtype, unroll in ((torch.float64, cells.unroll), (torch.float32, by_hand.unroll)):
+        given = leaves(part.detach().to(dtype) for part in [*state, *params])
+        outputs, last = unroll(cells.gru, X.to(dtype), given[:1], given[1:])
+        (outputs.square().sum() + last[0].sum()).backward()
+        found.append([outputs.double(), *(part.grad.double() for part in given)])
+    assert_same(*found, atol=1e-5)
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -186,12 +205,45 @@ def test_bad_arguments_are_named():
 
 @pytest.mark.parametrize("unroll", STAGES)
 @pytest.mark.parametrize("cell", CELLS)
-def test_no_second_derivative_by_way_of_the_state(cell, unroll):
+@pytest.mark.parametrize("loss", [torch.Tensor.square, torch.Tensor.clone])  # one is linear
+@pytest.mark.parametrize("of", ["state", "params"])
+def test_no_second_derivative(of, loss, cell, unroll):
     params, state = random_cell(cell)
     outputs, _ = unroll(cell, torch.randn(5, 2, 4), state, params)
-    grads = torch.autograd.grad(outputs.square().sum(), state, create_graph=True)
+    leaves = state if of == "state" else params
+    grads = torch.autograd.grad(loss(outputs).sum(), leaves, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         sum(grad.square().sum() for grad in grads).backward()
+
+
+@pytest.mark.parametrize("unroll", STAGES)
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_parameter_of_a_wrong_shape_is_named(cell, unroll):
+    params, state = random_cell(cell)
+    X, (*_, last) = torch.randn(5, 2, 4), cells.names(cell)
+    for k, right in enumerate(params):
+        for wrong in (torch.cat([right, right]), right[..., :1], right.unsqueeze(0)):
+            with pytest.raises(ValueError, match="must have"):
+                unroll(cell, X, state, [*params[:k], wrong.detach(), *params[k + 1 :]])
+    with pytest.raises(ValueError, match=rf"{last} must have the shape \(3,\), got \(2,\)"):
+        unroll(cell, X, state, [*params[:-1], params[-1][:2]])
+
+
+@pytest.mark.parametrize("unroll", STAGES)
+@pytest.mark.parametrize("cell", CELLS)
+def test_nothing_is_cast_silently(cell, unroll):
+    params, state = random_cell(cell)
+    X, tokens = torch.randn(5, 2, 4), torch.randint(4, (5, 2))
+    for k in range(len(params)):
+        others = [*params[:k], params[k].detach().float(), *params[k + 1 :]]
+        if unroll is by_hand.unroll:  # readable puts the gates together as torch.cat does
+            with pytest.raises(TypeError, match="got torch.float32 on cpu, torch.float64 on cpu"):
+                unroll(cell, X, state, others)
+    for inputs in (X.float(), X.half(), tokens.double(), tokens > 1, tokens + 4, tokens - 4):
+        with pytest.raises((RuntimeError, TypeError, IndexError)):
+            unroll(cell, inputs, state, params)
+    with pytest.raises((RuntimeError, TypeError)):
+        unroll(cell, X, [part.float() for part in state], params)
 
 
 @pytest.mark.parametrize("unroll", STAGES)
