@@ -126,7 +126,7 @@ def test_float32_is_as_near_to_float64_as_torch_nn_is(name, large, monkeypatch):
                 for grad, right in zip(grads, expected)
             )
         )
-    assert errors[0] < 1e-4 and errors[0] < 10 * errors[1]
+    assert errors[0] < 1e-5 and errors[0] < 10 * errors[1]
 
 
 @pytest.mark.parametrize("large", [2**30, 0])
@@ -234,9 +234,9 @@ def test_every_parameter_of_a_wrong_shape_is_named(cell, unroll):
 def test_nothing_is_cast_silently(cell, unroll):
     params, state = random_cell(cell)
     X, tokens = torch.randn(5, 2, 4), torch.randint(4, (5, 2))
-    for k in range(len(params)):
-        others = [*params[:k], params[k].detach().float(), *params[k + 1 :]]
-        if unroll is by_hand.unroll:  # readable puts the gates together as torch.cat does
+    if unroll is by_hand.unroll:  # readable puts the gates together as torch.cat does
+        for k, param in enumerate(params):
+            others = [*params[:k], param.detach().float(), *params[k + 1 :]]
             with pytest.raises(TypeError, match="got torch.float32 on cpu, torch.float64 on cpu"):
                 unroll(cell, X, state, others)
     for inputs in (X.float(), X.half(), tokens.double(), tokens > 1, tokens + 4, tokens - 4):
