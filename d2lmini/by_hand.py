@@ -21,9 +21,10 @@ G and D are called δ in many texts. Source: Rumelhart, Hinton and Williams (198
 
 import torch
 from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 
 from . import cells, readable
-from .columns import Stack, backwards, begin_with, once, steps, wide
+from .columns import Stack, backwards, begin_with, steps, wide
 from .kernels import Linear, product, room, tanh, times
 
 # What autograd itself calls, each one pass over the numbers: the derivatives of σ and tanh in
@@ -71,6 +72,21 @@ unroll.reads_tokens = True
 unroll.linear = Linear.apply
 
 
+def once(backward):
+    """`once_differentiable`, also where the gradient that arrives is a constant.
+
+    torch's own then takes the gradients for constants as well; but they depend on the weights.
+    """
+    refusing = once_differentiable(backward)
+
+    def backward_once(ctx, *grads):
+        if torch.is_grad_enabled():
+            grads = [grad.detach().requires_grad_() for grad in grads]
+        return refusing(ctx, *grads)
+
+    return backward_once
+
+
 class RNN(Function):
     """H_t = tanh(A_t)."""
 
@@ -94,7 +110,7 @@ class RNN(Function):
             d_tanh(G.add_(G_t), H, grad_input=D_t)
             G = times_W_h(D_t)
         D = wide(D)
-        return input_gradient(ctx, W[n:-1], D, S), weight_gradient(S, D), G
+        return input_gradient(ctx, W[n:-1], D, Hs), product(wide(S[:-1]), D.T), G
 
 
 class GRU(Function):
@@ -137,9 +153,9 @@ class GRU(Function):
             G_RH = times_W_hh(D_h_t.mul_(G))
             D_r_t.mul_(G_RH)
             G = times_W_rz(D_rz_t).addcmul_(G, Z_t).addcmul_(G_RH, R_t)
-        D = wide(D)
-        W_grads = weight_gradient(S, D[: 2 * n]), weight_gradient(S_reset, D[2 * n :])
-        return input_gradient(ctx, W[n:-1], D, S), torch.cat(W_grads, dim=1), G
+        D, read, read_reset = wide(D), wide(S[:-1]), wide(S_reset[:-1])
+        W_grads = product(read, D[: 2 * n].T), product(read_reset, D[2 * n :].T)
+        return input_gradient(ctx, W[n:-1], D, H_tildes), torch.cat(W_grads, dim=1), G
 
 
 class GRUResetAfter(Function):
@@ -181,11 +197,10 @@ class GRUResetAfter(Function):
         ):
             D_t.mul_(G.add_(G_t))
             G = times_W_h(D_zrm_t).addcmul_(G, Z_t)
-        D = wide(D)
-        W_grad = torch.zeros_like(W)
-        W_grad[:, : 3 * n] = weight_gradient(S, D[: 3 * n])
-        W_grad[n:, 3 * n :] = weight_gradient(S[:, n:], D[3 * n :])
-        return input_gradient(ctx, W[n:-1], D, S), W_grad, G
+        D, read, W_grad = wide(D), wide(S[:-1]), torch.zeros_like(W)
+        W_grad[:, : 3 * n] = product(read, D[: 3 * n].T)
+        W_grad[n:, 3 * n :] = product(read[n:], D[3 * n :].T)
+        return input_gradient(ctx, W[n:-1], D, H_tildes), W_grad, G
 
 
 class LSTM(Function):
@@ -230,7 +245,7 @@ class LSTM(Function):
             G_C.mul_(F_t)
             G = times_W_h(D_t)
         D = wide(D)
-        return input_gradient(ctx, W[n:-1], D, S), weight_gradient(S, D), G, G_C
+        return input_gradient(ctx, W[n:-1], D, tanhs), product(wide(S[:-1]), D.T), G, G_C
 
 
 LAYERS = {
@@ -241,12 +256,7 @@ LAYERS = {
 }
 
 
-def weight_gradient(S, D):
-    """The gradient of W in A_t = Wᵀ S_t, from those of all A_t: one product."""
-    return product(wide(S[:-1]), D.T)
-
-
-def input_gradient(ctx, W_x, D, S):
-    """The gradient of X; one-hot vectors want none."""
+def input_gradient(ctx, W_x, D, like):
+    """The gradient of X, in the steps of `like`; one-hot vectors want none."""
     if ctx.needs_input_grad[0]:
-        return steps(product(W_x, D), S[:-1])
+        return steps(product(W_x, D), like)

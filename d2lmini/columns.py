@@ -6,24 +6,8 @@ step then stand below one another, each in one piece, and a CPU multiplies W H s
 
 import torch
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
 from .kernels import room
-
-
-def once(backward):
-    """`once_differentiable`, also where the gradient that arrives is a constant.
-
-    torch's own then takes the gradients for constants as well; but they depend on the weights.
-    """
-    refusing = once_differentiable(backward)
-
-    def backward_once(ctx, *grads):
-        if torch.is_grad_enabled():
-            grads = [grad.detach().requires_grad_() for grad in grads]
-        return refusing(ctx, *grads)
-
-    return backward_once
 
 
 class Stack(Function):
