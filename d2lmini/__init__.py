@@ -4,12 +4,10 @@
 
 Code written for the recurrent chapters of D2L (Zhang, Lipton, Li, Smola: Dive into Deep Learning)
 runs with it unchanged. Importing it imports torch; matplotlib, IPython, ipywidgets and pooch are
-imported by the first call that needs them.
+imported by the first use.
 """
 
-from .download import DATA_HUB, DATA_URL, download
-from .epochs import evaluate_perplexity, train_epoch_ch8
-from .feedback import check
+from .checking import check
 from .first_edition import (
     data_iter_consecutive,
     data_iter_random,
@@ -30,19 +28,37 @@ from .loaders import (
 from .models import RNNModel, RNNModelScratch
 from .plotting import Animator, plot, set_axes, set_figsize, use_svg_display
 from .predict import predict_ch8, sample_index
-from .text import Vocab, count_corpus, load_corpus_time_machine, read_time_machine, tokenize
+from .text import (
+    DATA_HUB,
+    DATA_URL,
+    Vocab,
+    count_corpus,
+    download,
+    load_corpus_time_machine,
+    read_time_machine,
+    tokenize,
+)
 from .tools import Accumulator, Timer, try_all_gpus, try_gpu
-from .training import fit, train_ch8
-from .updates import grad_clipping, sgd
+from .training import (
+    evaluate_perplexity,
+    fit,
+    grad_clipping,
+    sgd,
+    train_ch8,
+    train_epoch_ch8,
+)
 from .weights import compare_gradients, copy_weights
-from .widgets import try_it
 
 __version__ = "0.1.0"
 
 
 def __getattr__(name):
-    if name == "plt":  # matplotlib.pyplot, imported by the first use
+    if name == "plt":
         import matplotlib.pyplot
 
         return matplotlib.pyplot
+    if name == "try_it":  # it needs ipywidgets
+        from .sliders import try_it
+
+        return try_it
     raise AttributeError(f"module 'd2lmini' has no attribute {name!r}")

@@ -25,7 +25,7 @@ from torch.autograd.function import once_differentiable
 
 from . import cells, readable
 from .columns import Stack, backwards, begin_with, steps, wide
-from .kernels import Linear, product, room, tanh, times
+from .products import product, room, tanh, times
 
 # What autograd itself calls, each one pass over the numbers: the derivatives of σ and tanh in
 # terms of their result y.
@@ -66,10 +66,6 @@ def unroll(cell, inputs, state, params):
     outputs, *C = LAYERS[cell].apply(X, W, *(part.T for part in state))
     outputs = outputs.T.unflatten(0, inputs.shape[:2])
     return outputs, (outputs[-1], *(part.T for part in C))
-
-
-unroll.reads_tokens = True
-unroll.linear = Linear.apply
 
 
 def once(backward):

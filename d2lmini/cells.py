@@ -73,7 +73,9 @@ def lstm(X, state, params):
     return (O * torch.tanh(C), C), {"I": I, "F": F, "O": O}
 
 
-LETTERS = {rnn: "h", gru: "zrh", gru_reset_after: "zrh", lstm: "ifoc"}  # in the order of params
+# A cell's gates and candidates, in the order of its params, and the parts of its state.
+LETTERS = {rnn: "h", gru: "zrh", gru_reset_after: "zrh", lstm: "ifoc"}
+STATES = {rnn: "H", gru: "H", gru_reset_after: "H", lstm: "HC"}
 
 
 def names(cell, bias=True):
@@ -93,9 +95,6 @@ def unroll(cell, inputs, state, params):
         state, _ = cell(X, state, params)
         outputs.append(state[0])
     return torch.stack(outputs), state
-
-
-unroll.reads_tokens = False
 
 
 def stack(cell, inputs, state, params, bidirectional=False, unroll=unroll):
@@ -151,7 +150,7 @@ def network(cell, num_layers=1, bidirectional=False, bias=True, unroll=unroll):
 
     def init_state(batch_size, num_hiddens, device):
         shape = (num_layers * directions, batch_size, num_hiddens)
-        return tuple(torch.zeros(shape, device=device) for _ in range(2 if cell is lstm else 1))
+        return tuple(torch.zeros(shape, device=device) for _ in STATES[cell])
 
     def forward(inputs, state, params):
         *params, W_hq, b_q = params
@@ -159,10 +158,8 @@ def network(cell, num_layers=1, bidirectional=False, bias=True, unroll=unroll):
         if not bias:
             layers = [_with_zero_biases(cell, weights) for weights in layers]
         outputs, state = stack(cell, inputs, state, layers, bidirectional, unroll)
-        linear = getattr(unroll, "linear", torch.addmm)
-        return linear(b_q, outputs.flatten(0, 1), W_hq), state
+        return torch.addmm(b_q, outputs.flatten(0, 1), W_hq), state
 
-    forward.reads_tokens = unroll.reads_tokens
     return get_params, init_state, forward
 
 

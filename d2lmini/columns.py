@@ -7,7 +7,7 @@ step then stand below one another, each in one piece, and a CPU multiplies W H s
 import torch
 from torch.autograd import Function
 
-from .kernels import room
+from .products import room
 
 
 class Stack(Function):

@@ -6,12 +6,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .epochs import run_epoch
 from .loaders import plan, random_batches
 from .predict import predict_ch8
 from .text import Vocab
 from .tools import Timer
-from .updates import grad_clipping
+from .training import grad_clipping, run_epoch
 
 
 def load_data_jay_lyrics():

@@ -8,10 +8,10 @@ from .plotting import plot
 
 @dataclass
 class History:
-    """What a run left behind: one entry for each recorded epoch, about fifty in all.
+    """What a run left behind. The lists have an entry for about fifty of its epochs.
 
-    `seconds` is training time so far, without validation, sampling and plotting; `train`
-    and `val` are perplexities; `samples` are texts written from the first prefix.
+    `epochs`: their numbers. `seconds`: training time so far, without validation, sampling and
+    plotting. `train`, `val`: perplexities. `samples`: texts written from the first prefix.
     """
 
     num_epochs: int
@@ -22,8 +22,34 @@ class History:
     samples: list = field(default_factory=list)
     epoch: int = 0
     perplexity: float = math.nan
-    speed: float = 0.0  # tokens per second, over the whole run
+    training_seconds: float = 0.0
+    num_tokens: float = 0.0
     diverged: bool = False
+
+    @property
+    def speed(self):
+        """Tokens per second, over the whole run."""
+        return self.num_tokens / self.training_seconds if self.training_seconds else 0.0
+
+    def is_recorded(self, epoch):
+        """Whether an epoch gets an entry in the lists: about fifty do, the first and last too."""
+        return epoch in (1, self.num_epochs) or epoch % max(1, self.num_epochs // 50) == 0
+
+    def record(self, perplexity, seconds, num_tokens, diverged, entry=None):
+        """Add an epoch. entry: its validation perplexity and sample, each in a list of one or none.
+
+        Everything changes at once: a run that is interrupted has curves of equal length.
+        """
+        self.epoch, self.perplexity, self.diverged = self.epoch + 1, perplexity, diverged
+        self.training_seconds += seconds
+        self.num_tokens += num_tokens
+        if entry is not None:
+            val, samples = entry
+            self.epochs.append(self.epoch)
+            self.seconds.append(self.training_seconds)
+            self.train.append(perplexity)
+            self.val += val
+            self.samples += samples
 
     def __repr__(self):
         val = f", validation {self.val[-1]:.4g}" if self.val else ""

@@ -14,36 +14,39 @@ from .text import Vocab, load_corpus_time_machine
 from .tools import check_count
 
 
-def seq_data_iter_random(corpus, batch_size, num_steps):
+def seq_data_iter_random(corpus, batch_size, num_steps, *, generator=None):
     """Subsequences in random order: neighbours in a batch or across batches are unrelated.
 
     Yields X and Y, both (batch_size, num_steps), Y[i, j] being the token after X[i, j].
+    generator: a `torch.Generator` to draw from, in place of the one that all code shares.
     """
     corpus, num_batches, slack = plan(corpus, batch_size, num_steps)
     offsets = min(num_steps - 1, slack) + 1
-    return random_batches(corpus, num_batches, batch_size, num_steps, offsets)
+    return random_batches(corpus, num_batches, batch_size, num_steps, offsets, generator)
 
 
-def random_batches(corpus, num_batches, batch_size, num_steps, offsets):
+def random_batches(corpus, num_batches, batch_size, num_steps, offsets, generator=None):
     """The batches of `seq_data_iter_random`, with a random offset below `offsets`."""
-    offset = int(torch.randint(offsets, ()))
+    offset = int(torch.randint(offsets, (), generator=generator))
     num_subseqs = (len(corpus) - 1 - offset) // num_steps
-    starts = offset + num_steps * torch.randperm(num_subseqs)[: num_batches * batch_size]
+    order = torch.randperm(num_subseqs, generator=generator)[: num_batches * batch_size]
+    starts = offset + num_steps * order
     starts, steps = starts.to(corpus.device), torch.arange(num_steps, device=corpus.device)
     for chunk in starts.view(num_batches, batch_size, 1):
         positions = chunk + steps  # (batch_size, num_steps)
         yield corpus[positions], corpus[positions + 1]
 
 
-def seq_data_iter_sequential(corpus, batch_size, num_steps):
+def seq_data_iter_sequential(corpus, batch_size, num_steps, *, generator=None):
     """The corpus cut into batch_size long rows: row i of a batch goes on in row i of the next.
 
     Yields X and Y, both (batch_size, num_steps), Y[i, j] being the token after X[i, j].
+    generator: a `torch.Generator` to draw the offset from, in place of the shared one.
     """
     corpus, num_batches, slack = plan(corpus, batch_size, num_steps)
 
     def batches():
-        offset = int(torch.randint(min(num_steps, slack) + 1, ()))
+        offset = int(torch.randint(min(num_steps, slack) + 1, (), generator=generator))
         length = (len(corpus) - 1 - offset) // batch_size
         end = offset + batch_size * length
         Xs = corpus[offset:end].view(batch_size, length)
@@ -67,6 +70,11 @@ def plan(corpus, batch_size, num_steps):
     return torch.as_tensor(corpus), num_batches, slack
 
 
+def batches_of(data_iter, generator):
+    """An epoch's batches, drawn from `generator` if the iterator can: it then has `batches`."""
+    return data_iter.batches(generator) if hasattr(data_iter, "batches") else iter(data_iter)
+
+
 class TextLoader:
     """Iterates over a corpus anew, with a new random offset, every time it is looped over."""
 
@@ -78,8 +86,12 @@ class TextLoader:
         self.use_random_iter = use_random_iter
 
     def __iter__(self):
-        batches = seq_data_iter_random if self.use_random_iter else seq_data_iter_sequential
-        return batches(self.corpus, self.batch_size, self.num_steps)
+        return self.batches()
+
+    def batches(self, generator=None):
+        """The batches of an epoch, drawn from a `torch.Generator`, or from the shared one."""
+        draw = seq_data_iter_random if self.use_random_iter else seq_data_iter_sequential
+        return draw(self.corpus, self.batch_size, self.num_steps, generator=generator)
 
     def __len__(self):
         return self.num_batches

@@ -18,20 +18,32 @@ class RNNModelScratch:
     init_state(batch_size, num_hiddens, device): the first state, a tuple of tensors.
     forward_fn(inputs, state, params): logits and state, for one-hot inputs of shape
     (num_steps, batch_size, vocab_size).
+    one_hot: False gives `forward_fn` the indices themselves, (num_steps, batch_size), as
+    `readable.unroll` and `by_hand.unroll` take them.
     """
 
-    def __init__(self, vocab_size, num_hiddens, device, get_params, init_state, forward_fn):
+    def __init__(
+        self,
+        vocab_size,
+        num_hiddens,
+        device,
+        get_params,
+        init_state,
+        forward_fn,
+        *,
+        one_hot=True,
+    ):
         check_count("vocab_size", vocab_size)
         check_count("num_hiddens", num_hiddens)
         self.vocab_size, self.num_hiddens = vocab_size, num_hiddens
         self.params = get_params(vocab_size, num_hiddens, device)
-        self.init_state, self.forward_fn = init_state, forward_fn
+        self.init_state, self.forward_fn, self.one_hot = init_state, forward_fn, one_hot
 
     def __call__(self, X, state=None):
         if state is None:
             state = self.begin_state(X.shape[0], X.device)
         X = X.T.long()
-        if not getattr(self.forward_fn, "reads_tokens", False):
+        if self.one_hot:
             X = F.one_hot(X, self.vocab_size).to(self.params[0].dtype)
         return self.forward_fn(X, state, self.params)
 
@@ -66,10 +78,7 @@ class RNNModel(nn.Module):
         self.linear = nn.Linear(self.num_hiddens * self.num_directions, vocab_size)
 
     def forward(self, inputs, state=None):
-        X = inputs.T.long()
-        if not getattr(self.rnn, "reads_tokens", False):  # rows of the identity: one-hot vectors
-            weight = self.linear.weight
-            X = torch.eye(self.vocab_size, dtype=weight.dtype, device=weight.device)[X]
+        X = F.one_hot(inputs.T.long(), self.vocab_size).to(self.linear.weight.dtype)
         H, state = self.rnn(X, state)  # (num_steps, batch_size, directions * hiddens)
         return self.linear(H.reshape(-1, H.shape[-1])), state
 

@@ -6,10 +6,9 @@ import torch
 from torch import nn
 
 from .models import first_state
-from .tools import check_amount, check_count, one_thread
+from .tools import check_amount, check_count
 
 
-@one_thread()
 def predict_ch8(prefix, num_preds, net, vocab, device=None, *, temperature=0.0):
     """`prefix` and the `num_preds` tokens that the network puts behind it, as one string.
 

@@ -14,8 +14,7 @@ from .loaders import load_data_time_machine
 from .models import RNNModel, RNNModelScratch
 from .plotting import set_figsize
 from .tools import Timer
-from .training import fit
-from .updates import grad_clipping, parameters, sgd
+from .training import fit, grad_clipping, parameters, sgd
 from .weights import copy_weights
 
 STAGES = {"literal": cells.unroll, "readable": readable.unroll, "by hand": by_hand.unroll}
@@ -42,7 +41,9 @@ def runners(cell, vocab_size=28, num_hiddens=256, num_layers=1, bidirectional=Fa
     nets = {}
     for name, unroll in STAGES.items():
         functions = cells.network(cell, num_layers, bidirectional, unroll=unroll)
-        nets[name] = RNNModelScratch(vocab_size, num_hiddens, device, *functions)
+        nets[name] = RNNModelScratch(
+            vocab_size, num_hiddens, device, *functions, one_hot=name == "literal"
+        )
         literal = nets["literal"].params
         nets[name].params = [param.detach().clone().requires_grad_() for param in literal]
     layer = LAYERS[cell](vocab_size, num_hiddens, num_layers, bidirectional=bidirectional)

@@ -16,7 +16,7 @@ import torch
 from torch.nn import functional as F
 
 from . import cells
-from .kernels import Linear, multiplier, product
+from .products import multiplier, product
 
 
 def unroll(cell, inputs, state, params):
@@ -30,10 +30,6 @@ def unroll(cell, inputs, state, params):
     W_x, b, W_h = (torch.cat(parts, dim=-1) for parts in by_gate(cell, params))
     check_shapes(inputs, state, W_x, W_h)
     return LOOPS[cell](project(inputs, W_x, b), [Once.apply(part) for part in state], W_h)
-
-
-unroll.reads_tokens = True
-unroll.linear = Linear.apply
 
 
 def by_gate(cell, params):

@@ -2,10 +2,11 @@
 
 import torch
 
+from .loaders import batches_of
 from .tools import check_count
 
 
-def remember(batch_size, distance, num_symbols=8):
+def remember(batch_size, distance, num_symbols=8, *, generator=None):
     """Texts whose first letter is to be named at the end: the long-memory task.
 
     The first letter is one of `num_symbols`, and the distance - 1 letters behind it, one of as
@@ -13,13 +14,15 @@ def remember(batch_size, distance, num_symbols=8):
     uniform guess is right once in `num_symbols` times. (In the manner of Hochreiter and
     Schmidhuber, 1997, section 5.2.)
 
+    generator: a `torch.Generator` to draw from, in place of the one that all code shares.
+
     Returns X (batch_size, distance), indices below 2 * num_symbols, and the answers
     (batch_size,), below num_symbols.
     """
     check_count("batch_size", batch_size)
     check_count("distance", distance)
     check_count("num_symbols", num_symbols)
-    X = torch.randint(num_symbols, 2 * num_symbols, (batch_size, distance))
+    X = torch.randint(num_symbols, 2 * num_symbols, (batch_size, distance), generator=generator)
     X[:, 0] -= num_symbols
     return X, X[:, 0].clone()
 
@@ -40,9 +43,13 @@ class LongMemory:
         check_count("the number of distances", len(distances))
 
     def __iter__(self):
+        return self.batches()
+
+    def batches(self, generator=None):
+        """The batches of an epoch, drawn from a `torch.Generator`, or from the shared one."""
         for _ in range(self.num_batches):
-            distance = self.distances[int(torch.randint(len(self.distances), ()))]
-            X, answers = remember(self.batch_size, distance)
+            number = int(torch.randint(len(self.distances), (), generator=generator))
+            X, answers = remember(self.batch_size, self.distances[number], generator=generator)
             Y = torch.full_like(X, -100)
             Y[:, -1] = answers
             yield X, Y
@@ -68,8 +75,12 @@ class HiddenLetters:
         self.data_iter, self.share = data_iter, share
 
     def __iter__(self):
-        for letters, _ in self.data_iter:
-            hidden = torch.rand(letters.shape) < self.share
+        return self.batches()
+
+    def batches(self, generator=None):
+        """The batches of an epoch, drawn from a `torch.Generator`, or from the shared one."""
+        for letters, _ in batches_of(self.data_iter, generator):
+            hidden = torch.rand(letters.shape, generator=generator) < self.share
             hidden[0, 0] |= not hidden.any()  # the mean loss over no letter would be nan
             yield letters.masked_fill(hidden, 0), letters.masked_fill(~hidden, -100)
 

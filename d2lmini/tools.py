@@ -1,6 +1,5 @@
 """Small tools of every training script: a stopwatch, running sums, the choice of a device."""
 
-import contextlib
 import math
 import os
 import time
@@ -111,23 +110,3 @@ def write_whole(path, content):
         os.replace(draft, path)
     finally:
         draft.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def one_thread():
-    """Run the block on one CPU thread, and put the number back afterwards.
-
-    The products of these networks are small. Two threads that wait for each other at every one
-    of them gain a third to a half on an idle machine, and lose more than half, at worst nine
-    tenths, as soon as anything else runs. Who knows the machine to be idle sets OMP_NUM_THREADS
-    before Python starts, and gets that number.
-    """
-    if "OMP_NUM_THREADS" in os.environ:
-        yield
-        return
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -1,24 +1,181 @@
-"""Training a character-level language model, epoch by epoch.
+"""Training a character-level language model: a step, an epoch, a whole run.
 
-`fit` is the training loop, as a generator that yields after every epoch; `train_ch8` runs it to
-the end with a live curve. Both take models from scratch and `nn.Module`s alike.
+`train_ch8` trains with a live curve. Under it is `fit`, a generator that yields after every epoch,
+and under that `train_epoch_ch8`, one pass over the batches (truncated backpropagation through
+time). All take models from scratch and `nn.Module`s alike.
 """
 
-import time
-import warnings
+import math
+from collections.abc import Iterable
+from functools import partial
+from numbers import Real
 
 import torch
 from torch import nn
 
-from . import checkpoint as checkpoints
-from .epochs import evaluate_perplexity, train_epoch_ch8
+from .checkpoint import Checkpoint, describe
 from .history import History
+from .loaders import TextLoader, batches_of
+from .models import first_state
 from .plotting import Animator, in_notebook
 from .predict import known_tokens, predict_ch8
-from .tools import Timer, check_amount, check_count, one_thread
-from .updates import parameters, sgd
+from .tools import Timer, check_amount, check_count
 
-SAVE_EVERY = 1.0  # seconds between two checkpoints
+# --- a step ------------------------------------------------------------------------------------
+
+
+def sgd(params, lr, batch_size):
+    """One step of minibatch stochastic gradient descent: param -= lr * grad / batch_size."""
+    check_amount("lr", lr)
+    check_count("batch_size", batch_size)
+    with torch.no_grad():
+        for param in params:
+            if param.grad is not None:
+                param.sub_(param.grad, alpha=float(lr) / batch_size)
+                param.grad.zero_()
+
+
+def grad_clipping(net, theta, device=None):
+    """Scale all gradients together so that their joint L2 norm is at most `theta`.
+
+    g <- min(1, theta / ||g||) g (Pascanu, Mikolov and Bengio, 2013, algorithm 1). Returns the
+    norm before, as a tensor. Where the norm is NaN, the gradients become NaN too: the run has
+    diverged, and clipping does not hide it.
+
+    net: an `nn.Module`, a model with `params`, or the parameters themselves.
+    device: not used; the older edition passes it.
+    """
+    if not (isinstance(theta, Real) and theta == math.inf):  # which clips nothing
+        check_amount("theta", theta)
+    grads = [param.grad for param in parameters(net) if param.grad is not None]
+    if not grads:
+        return torch.zeros(())
+    norm = torch.linalg.vector_norm(torch.stack([grad.norm() for grad in grads]))
+    # No `if` on a number that a GPU has yet to compute: it would have to be waited for.
+    scale = (float(theta) / norm).clamp(max=1)
+    for grad in grads:
+        grad.mul_(scale)
+    return norm
+
+
+def parameters(net):
+    """The parameters of an `nn.Module`, of a model with `params`, or of any iterable of them."""
+    if isinstance(net, nn.Module):
+        return list(net.parameters())
+    params = getattr(net, "params", net)
+    is_list = isinstance(params, Iterable) and not isinstance(params, torch.Tensor)
+    params = list(params) if is_list else [params]
+    for param in params:
+        if not isinstance(param, torch.Tensor):
+            raise TypeError(f"net must be a model or its parameters, got {param!r} among them")
+    return params
+
+
+# --- an epoch ----------------------------------------------------------------------------------
+
+IGNORED = nn.CrossEntropyLoss().ignore_index  # -100: a target that nobody asks for
+
+
+def train_epoch_ch8(net, train_iter, loss, updater, device, use_random_iter, *, watch=None):
+    """One pass over the batches; returns (perplexity, tokens per second).
+
+    loss: a loss on logits (n, vocab_size) and targets (n,), such as `nn.CrossEntropyLoss()`.
+    updater: a `torch.optim.Optimizer`, or a function of `batch_size` that updates the weights.
+    use_random_iter: whether neighbouring batches are unrelated, so that every batch starts from
+    a fresh state. Otherwise the state goes on from batch to batch, cut off from its history.
+    watch: a function called after every batch with the perplexity of the epoch so far and the
+    number of its tokens.
+    """
+    if isinstance(net, nn.Module):
+        net.train()
+    timer = Timer()
+
+    def update(mean_loss):
+        if isinstance(updater, torch.optim.Optimizer):
+            updater.zero_grad()
+            mean_loss.backward()
+            grad_clipping(net, 1)
+            updater.step()
+        else:
+            mean_loss.backward()
+            grad_clipping(net, 1)
+            updater(batch_size=1)  # the loss is a mean over the batch already
+
+    perplexity, num_tokens = run_epoch(
+        net, train_iter, loss, device, use_random_iter, update, watch
+    )
+    return perplexity, num_tokens / timer.stop()
+
+
+def evaluate_perplexity(net, data_iter, device=None):
+    """The perplexity on a text without training on it: exp of the mean loss over all tokens.
+
+    The package's loaders draw the same random offset every time, and leave torch's random
+    generator as it was. With a loader of unrelated batches (`use_random_iter`), every batch starts
+    from a fresh state.
+    """
+    was_training = isinstance(net, nn.Module) and net.training
+    if was_training:
+        net.eval()
+    try:
+        with torch.no_grad():
+            if isinstance(data_iter, TextLoader):
+                data_iter.to(device)
+            batches = batches_of(data_iter, torch.Generator().manual_seed(0))
+            unrelated = getattr(data_iter, "use_random_iter", False)
+            return run_epoch(net, batches, nn.CrossEntropyLoss(), device, unrelated)[0]
+    finally:
+        if was_training:
+            net.train()
+
+
+def run_epoch(net, data_iter, loss, device, use_random_iter, update=None, watch=None):
+    """One pass over the batches, with `update(mean_loss)` on each: (perplexity, tokens)."""
+    state, previous, num_tokens = None, None, 0
+    total = num_targets = 0.0  # become tensors: no wait for a GPU
+    if isinstance(data_iter, TextLoader):
+        data_iter.to(device)
+    for X, Y in data_iter:
+        X, Y = X.to(device), Y.to(device)
+        if state is None or use_random_iter or X.shape[0] != previous:
+            state = first_state(net, X.shape[0], device)
+        else:
+            state = _detach(state)
+        previous = X.shape[0]
+        logits, state = net(X, state)
+        mean_loss = loss(logits, Y.T.reshape(-1).long()).mean()
+        if update is not None:
+            update(mean_loss)
+        targets = (Y != IGNORED).sum()
+        total = total + mean_loss.detach().double() * targets
+        num_targets = num_targets + targets
+        num_tokens += Y.numel()
+        if watch is not None:  # waits for a GPU, and so only where somebody looks
+            watch(_exp(float(total / num_targets)), num_tokens)
+    if num_tokens == 0:
+        raise ValueError(
+            "the iterator gave no batch: a loader can be looped over more than once, "
+            "a generator cannot"
+        )
+    return _exp(float(total / num_targets)), num_tokens
+
+
+def _detach(state):
+    """The same state with no history: gradients stop here (truncated BPTT)."""
+    if isinstance(state, torch.Tensor):
+        return state.detach()
+    parts = [_detach(part) for part in state]
+    return parts if isinstance(state, list) else tuple(parts)
+
+
+def _exp(x):
+    try:
+        return math.exp(x)
+    except OverflowError:
+        return math.inf
+
+
+# --- a run -------------------------------------------------------------------------------------
 
 
 def fit(
@@ -47,84 +204,51 @@ def fit(
     """
     check_count("num_epochs", num_epochs)
     check_amount("lr", lr)
-    if lr > 1e30:  # float32 ends at 3e38, and an optimizer may multiply
-        raise ValueError(f"lr must be at most 1e+30, got {lr}")
     lr, num_epochs = float(lr), int(num_epochs)
     prefixes = choose_prefixes(prefixes, vocab)
     if seed is not None:
         torch.manual_seed(seed)
-
-    rate = {"lr": lr}
-    if optimizer is None:
-        params = parameters(net)
-        updater = lambda batch_size: sgd(params, rate["lr"], batch_size)  # noqa: E731
-    elif isinstance(optimizer, torch.optim.Optimizer):
-        updater = optimizer
-    else:
-        updater = optimizer(parameters(net), lr)
-    for param in parameters(net):
+    params = parameters(net)
+    for param in params:
         param.grad = None  # a run that was stopped half-way through a batch has left some
-    loss, period = nn.CrossEntropyLoss(), max(1, num_epochs // 50)
-    history, seconds, num_tokens = History(num_epochs), 0.0, 0.0
+    if optimizer is not None and not isinstance(optimizer, torch.optim.Optimizer):
+        optimizer = optimizer(params, lr)
+    factors = schedule and [float(schedule(epoch / num_epochs)) for epoch in range(num_epochs)]
+    history, loss = History(num_epochs), nn.CrossEntropyLoss()
 
     if checkpoint is not None:
-        rates = schedule and [float(schedule(epoch / num_epochs)) for epoch in range(num_epochs)]
-        settings = checkpoints.describe(
-            net, updater, vocab, train_iter, val_iter, rates, lr=lr, num_epochs=num_epochs,
+        settings = describe(
+            net, optimizer, vocab, train_iter, val_iter, factors, lr=lr, num_epochs=num_epochs,
             seed=seed, prefixes=prefixes, use_random_iter=use_random_iter,
         )  # fmt: skip
-        found = checkpoints.load(checkpoint, settings, net, updater)
-        if found is None:  # says now, and not after an hour, where nothing can be written
-            checkpoints.save(checkpoint, settings, net, updater, (history, seconds, num_tokens))
-        else:
-            history, seconds, num_tokens = found
+        checkpoint = Checkpoint(checkpoint, settings, net, optimizer, history)
+        checkpoint.restore_or_begin()
         if history.epoch > 0:
             yield history
-        if history.diverged:
-            return
-        saved = time.monotonic()
 
-    for epoch in range(history.epoch + 1, num_epochs + 1):
-        if schedule is not None:
-            rate["lr"] = float(lr * schedule((epoch - 1) / num_epochs))
-            for group in getattr(updater, "param_groups", []):
-                group["lr"] = rate["lr"]
+    while history.epoch < num_epochs and not history.diverged:
+        rate = lr * factors[history.epoch] if factors else lr
+        if optimizer is None:
+            updater = partial(sgd, params, rate)
+        else:
+            updater = optimizer
+            for group in optimizer.param_groups if factors else ():
+                group["lr"] = rate
         timer = Timer()
-        with one_thread():
-            perplexity, speed = train_epoch_ch8(
-                net, train_iter, loss, updater, device, use_random_iter, watch=watch
-            )
-        seconds += timer.stop()
-        num_tokens += speed * timer.times[-1]
+        perplexity, speed = train_epoch_ch8(
+            net, train_iter, loss, updater, device, use_random_iter, watch=watch
+        )
+        seconds = timer.stop()
         # Far worse than a uniform guess, whose perplexity is the size of the vocabulary.
         diverged = not perplexity < 1000 * len(vocab)
-        last = epoch == num_epochs or diverged
-        samples, val = [], []
-        if recorded := epoch == 1 or epoch % period == 0 or last:
-            if prefixes:
-                samples = [predict_ch8(prefixes[0], 50, net, vocab, device)]
-            if val_iter is not None:
-                with one_thread():
-                    val = [evaluate_perplexity(net, val_iter, device)]
-        # All at once: a run that is interrupted leaves curves of equal length.
-        history.epoch, history.perplexity, history.diverged = epoch, perplexity, diverged
-        history.speed = num_tokens / seconds
-        if recorded:
-            history.epochs.append(epoch)
-            history.seconds.append(seconds)
-            history.train.append(perplexity)
-            history.samples += samples
-            history.val += val
-        if checkpoint is not None and (last or time.monotonic() - saved >= SAVE_EVERY):
-            try:
-                progress = history, seconds, num_tokens
-                checkpoints.save(checkpoint, settings, net, updater, progress)
-            except OSError as error:  # a full disk must not end the run; the old file is whole
-                warnings.warn(f"checkpoint {checkpoint} was not written: {error}", stacklevel=2)
-            saved = time.monotonic()
+        entry = None
+        if diverged or history.is_recorded(history.epoch + 1):
+            measured = [] if val_iter is None else [evaluate_perplexity(net, val_iter, device)]
+            entry = measured, [predict_ch8(p, 50, net, vocab, device) for p in prefixes[:1]]
+        history.record(perplexity, seconds, speed * seconds, diverged, entry)
+        if checkpoint is not None:
+            checkpoint.save_if_due(at_once=diverged or history.epoch == num_epochs)
         yield history
-        if history.diverged:
-            return
 
 
 def choose_prefixes(prefixes, vocab):
@@ -177,9 +301,8 @@ def train_ch8(
     callback: a function called with the `History` after every epoch.
     checkpoint: a file to keep the run in, written about every second and at the end. Where it is
     already there, the run goes on from it, and ends with the weights and the history that it
-    would have had without a break. The random numbers of torch, Python and NumPy go on, too; an
-    iterator of your own must have no other memory. ValueError where the file is broken or of
-    another run.
+    would have had without a break. torch's random numbers go on, too; an iterator of your own
+    must draw from no others. ValueError where the file is broken or of another run.
     """
     prefixes = choose_prefixes(prefixes, vocab)
     legend = ["train"] + (["validation"] if val_iter is not None else [])

@@ -20,8 +20,8 @@ BOOK_SHA256 = "8424dbd9532ac81f7e5f0b6add90e6952baea29158309d7d1bf3884f4e12c516"
 
 @pytest.fixture
 def clean_download(monkeypatch, tmp_path):
-    """The module `d2lmini.download` with an empty cache, no environment, and nothing told yet."""
-    module = importlib.import_module("d2lmini.download")
+    """The module `d2lmini.text` with an empty cache, no environment, and nothing told yet."""
+    module = importlib.import_module("d2lmini.text")
     monkeypatch.delenv("D2LMINI_DATA", raising=False)
     monkeypatch.delenv("D2LMINI_OFFLINE", raising=False)
     monkeypatch.setattr(pooch, "os_cache", lambda project: tmp_path / "cache" / project)

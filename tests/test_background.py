@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from d2lmini import background
+from d2lmini.sliders import background
 
 
 @pytest.fixture(autouse=True)

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from browser import HIDDEN, RATE, find_chromium, jupyterlab
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
-
-from d2lmini.browser import HIDDEN, RATE, find_chromium, jupyterlab
 
 pytest.importorskip("playwright")
 pytest.importorskip("jupyterlab")

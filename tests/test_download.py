@@ -290,7 +290,7 @@ def test_a_wrong_file_in_the_folder_is_told_and_passed_over(hub, tmp_path, monke
 
 PROGRAM = """
 import importlib, pathlib, sys, pooch
-module = importlib.import_module("d2lmini.download")
+module = importlib.import_module("d2lmini.text")
 address, sha1, cache, plain = sys.argv[1:]
 if plain == "plain":
     class PlainHTTP(pooch.HTTPDownloader):

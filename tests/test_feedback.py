@@ -11,7 +11,7 @@ import torch
 
 import d2lmini as d2l
 from d2lmini import cells, feedback
-from d2lmini.exercises import EXERCISES, WrongAnswer
+from d2lmini.checking.exercises import EXERCISES, WrongAnswer
 
 RNN = """
 def rnn(inputs, state, params):

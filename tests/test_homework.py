@@ -6,7 +6,7 @@ import nbformat
 import pytest
 from test_course import HOMEWORK, SOURCES
 
-from d2lmini.exercises import EXERCISES
+from d2lmini.checking.exercises import EXERCISES
 
 NAMES = sorted(path.name for path in SOURCES.iterdir())
 REGION = r"(?ms)^( *)### BEGIN {0}\n.*?^ *### END {0}\n?"

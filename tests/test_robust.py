@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 from torch import nn
 
 import d2lmini as d2l
-from d2lmini import by_hand, cells
+from d2lmini import by_hand, cells, training
 
 TEXT = "the time traveller for so it will be convenient to speak of him was expounding " * 4
 
 RUN = """
 import sys, torch
 import d2lmini as d2l
-from d2lmini import by_hand, cells
+from d2lmini import by_hand, cells, training
 from torch import nn
 torch.manual_seed(3)
 train_iter, vocab = d2l.load_data_text(sys.argv[1], 4, 9, sys.argv[2] == "random")
@@ -91,7 +91,7 @@ def test_memory_does_not_grow_with_the_batches(make):
     resident = pytest.importorskip("psutil").Process().memory_info
     train_iter, vocab = d2l.load_data_text(TEXT, 2, 7)
     net, batches = make(len(vocab)), list(train_iter)
-    params, loss = d2l.updates.parameters(net), nn.CrossEntropyLoss()
+    params, loss = training.parameters(net), nn.CrossEntropyLoss()
     updater = lambda batch_size: d2l.sgd(params, 0.1, batch_size)  # noqa: E731
 
     def train(num_batches):
@@ -196,7 +196,7 @@ def test_markup_in_a_text_stays_text(tmp_path):
 
 TRAINING = """
 import resource, torch, d2lmini as d2l
-from d2lmini import by_hand, cells
+from d2lmini import by_hand, cells, training
 
 net = d2l.RNNModelScratch(28, 256, "cpu", *cells.network(cells.lstm, unroll=by_hand.unroll))
 X = torch.randint(28, (32, 35))

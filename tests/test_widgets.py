@@ -19,9 +19,9 @@ from small_nets import small_data
 from torch import nn
 
 import d2lmini as d2l
-from d2lmini import background, panel
-from d2lmini.curves import COLOURS, draw_measured, draw_perplexity
-from d2lmini.runs import Run, advice
+from d2lmini.sliders import background, panel
+from d2lmini.sliders.picture import COLOURS, draw_measured, draw_perplexity
+from d2lmini.sliders.run import Run, advice
 
 pytest.importorskip("ipywidgets")
 

@@ -15,8 +15,8 @@ import traceback
 
 import torch
 
+from ..plotting import in_notebook
 from .exercises import EXERCISES, WrongAnswer
-from .plotting import in_notebook
 
 
 def check(function, task=None, *, seed=0):
@@ -220,7 +220,7 @@ def draw(exercise, function, name, seed):
         found, expected = found.get(name), expected.get(name)
         many = isinstance(found, torch.Tensor) and found.dim() == 2 and found.numel() >= 20
         if many and not same(found, expected):
-            from .figures import show_difference
+            from ..figures import show_difference
 
             return show_difference(found, expected, name)
 

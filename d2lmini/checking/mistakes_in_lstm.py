@@ -2,7 +2,7 @@ r"""What goes wrong in the cell of an LSTM, and of one with coupled gates."""
 
 import torch
 
-from .mistakes import ACTIVATIONS
+from .networks import ACTIVATIONS
 
 
 def lstm(gate=torch.sigmoid, other="", squash=torch.tanh, memory=None, hidden=None):

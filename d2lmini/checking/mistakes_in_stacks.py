@@ -2,7 +2,7 @@ r"""Networks of two layers or two directions that can be checked, and what goes 
 
 import torch
 
-from .mistakes import Network
+from .networks import Network
 
 
 def rnn(X, H, P, k, squash=torch.tanh):

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import torch
 
-from . import cell_mistakes, function_mistakes, stack_mistakes, text_mistakes
-from .mistakes import forward, mistakes, two_mistakes
+from . import mistakes_in_cells, mistakes_in_functions, mistakes_in_stacks, mistakes_in_text
+from .networks import forward, mistakes, two_mistakes
 
 SHAPES = [  # (num_steps, batch_size, vocab_size, num_hiddens), the smallest first
     (1, 1, 3, 2),  # not square, so that a product the wrong way round is noticed at once
@@ -226,7 +226,7 @@ def gradients(case, seed):
     norm, theta, shapes = case
     generator = torch.Generator().manual_seed(seed)
     drawn = [torch.randn(*shape, generator=generator) for shape in shapes]
-    return [norm / function_mistakes.norm(drawn) * gradient for gradient in drawn], theta
+    return [norm / mistakes_in_functions.norm(drawn) * gradient for gradient in drawn], theta
 
 
 def list_of_gradients(found):
@@ -236,10 +236,10 @@ def list_of_gradients(found):
     return {f"gradient {k}": gradient for k, gradient in enumerate(found)}
 
 
-F, T = function_mistakes, text_mistakes
+F, T = mistakes_in_functions, mistakes_in_text
 EXERCISES = {
     name: network_exercise(network)
-    for name, network in (cell_mistakes.NETWORKS | stack_mistakes.NETWORKS).items()
+    for name, network in (mistakes_in_cells.NETWORKS | mistakes_in_stacks.NETWORKS).items()
 } | {
     "vocabulary": function_exercise(
         [1, 3, 9, 16, 24, 40],

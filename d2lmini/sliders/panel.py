@@ -8,10 +8,9 @@ import traceback
 
 from . import background
 from .background import Stopped
-from .curves import COLOURS, draw_measured, draw_perplexity, row
-from .runs import Run, progress, save_table
+from .picture import COLOURS, draw_measured, draw_perplexity, row
+from .run import Run, progress, save_table
 from .still import box_class, close
-from .tools import one_thread
 
 ALL = "all, side by side"
 
@@ -179,7 +178,6 @@ class Panel:
         for run in gone:
             close(run.row)
 
-    @one_thread()
     def work(self, runs, stop):
         """Train the runs, an epoch each in turn, and keep the picture up to date."""
         going = {}

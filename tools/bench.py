@@ -21,9 +21,18 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from . import RNNModel, RNNModelScratch, by_hand, cells, load_data_text, race, sgd, train_epoch_ch8
-from .download import BUNDLED
-from .tools import Timer, write_whole
+from d2lmini import (
+    RNNModel,
+    RNNModelScratch,
+    by_hand,
+    cells,
+    load_data_text,
+    race,
+    sgd,
+    train_epoch_ch8,
+)
+from d2lmini.text import BUNDLED
+from d2lmini.tools import Timer, write_whole
 
 STORY = str(BUNDLED["time_machine"])  # always at hand, and the same everywhere
 PACKAGES = str(Path(__file__).resolve().parent.parent)
@@ -113,8 +122,7 @@ def measure_slider(rounds):
         import jupyterlab as _  # noqa: F401
         import nbformat
         import playwright  # noqa: F401
-
-        from .browser import find_chromium, jupyterlab, time_to_first_point
+        from browser import find_chromium, jupyterlab, time_to_first_point
     except ImportError:
         return None
     if find_chromium() is None:

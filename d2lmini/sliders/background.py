@@ -10,7 +10,7 @@ import traceback
 import torch
 from torch.overrides import TorchFunctionMode
 
-from .plotting import running_shell
+from ..plotting import running_shell
 
 _lock = threading.RLock()  # Jupyter may answer sliders on another thread than it runs cells
 _jobs = []  # pairs (job, stop), the one that is under way first

@@ -6,7 +6,7 @@ Such places are GitHub, and a fresh clone, which Jupyter does not trust.
 import warnings
 from io import BytesIO
 
-from .plotting import STYLE, set_axes
+from ..plotting import STYLE, set_axes
 
 INK, ACCENT = "#444444", "#0072B2"
 

@@ -7,7 +7,7 @@ does not flicker, and takes its ink from the page, light or dark.
 import html
 import math
 
-from .runs import advice, outcome, standing
+from .run import advice, outcome, standing
 
 HEIGHT, TOP, BOTTOM, LEFT = 270, 30, 230, 46  # where the axes stand
 

@@ -11,13 +11,12 @@ import time
 import torch
 from torch import nn
 
+from ..tools import check_count
+from ..training import fit, run_epoch
 from . import background
 from .background import Batches, OwnRandom, Stopped
-from .curves import COLOURS
-from .epochs import run_epoch
 from .panel import Panel
-from .tools import check_count
-from .training import fit
+from .picture import COLOURS
 
 
 def try_it(

@@ -2,9 +2,9 @@ r"""The networks of one layer that can be checked, and the mistakes that are mad
 
 import torch
 
-from . import cells
-from .lstm_mistakes import COUPLED, FULL_LSTM, lstm
-from .mistakes import ACTIVATIONS, Network, logits, nothing
+from .. import cells
+from .mistakes_in_lstm import COUPLED, FULL_LSTM, lstm
+from .networks import ACTIVATIONS, Network, logits, nothing
 
 
 def unrolled(step):

@@ -6,8 +6,8 @@ import math
 import time
 from dataclasses import dataclass, field
 
-from .history import History
-from .tools import write_whole
+from ..history import History
+from ..tools import write_whole
 
 
 @dataclass(eq=False)

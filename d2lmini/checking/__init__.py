@@ -1,0 +1,3 @@
+"""What stands behind `d2l.check`: exercises, right answers, and the mistakes that it knows."""
+
+from .check import check
