@@ -12,6 +12,8 @@ import os
 import re
 from pathlib import Path
 
+from .tools import check_amount
+
 # --- where it comes from ----------------------------------------------------------------------
 
 DATA_URL = "https://d2l-data.s3-accelerate.amazonaws.com/"
@@ -157,6 +159,7 @@ class Vocab:
     """
 
     def __init__(self, tokens=None, min_freq=0, reserved_tokens=None):
+        check_amount("min_freq", min_freq)
         if isinstance(reserved_tokens, str):
             raise ValueError(f"reserved_tokens must be a list of tokens, got {reserved_tokens!r}")
         counter = count_corpus(tokens if tokens is not None else [])

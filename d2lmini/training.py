@@ -27,11 +27,11 @@ from .tools import Timer, check_amount, check_count
 def sgd(params, lr, batch_size):
     """One step of minibatch stochastic gradient descent: param -= lr * grad / batch_size."""
     check_amount("lr", lr)
-    check_count("batch_size", batch_size)
+    check_amount("batch_size", batch_size)
     with torch.no_grad():
         for param in params:
             if param.grad is not None:
-                param.sub_(param.grad, alpha=float(lr) / batch_size)
+                param.sub_(param.grad, alpha=float(lr) / float(batch_size))
                 param.grad.zero_()
 
 

@@ -59,7 +59,6 @@ TABLE = [  # what is called, the error, its words
       for n in NO_COUNTS],
     *[(lambda n=n: scratch(vocab_size=n), ValueError, COUNT.format("vocab_size", repr(n)))
       for n in NO_COUNTS],
-    (lambda: train(lr=1e300), ValueError, "lr must be at most 1e+30, got 1e+300"),
     (lambda: load(batch_size=10**9), ValueError,
      "batch_size=1000000000 rows of num_steps=5 need at least 5000000001"),
     (lambda: load(num_steps=10**9), ValueError,
@@ -76,7 +75,6 @@ TABLE = [  # what is called, the error, its words
     (lambda: load(max_tokens=None), ValueError, "max_tokens must be an integer, -1 for all"),
     (lambda: load(max_tokens=10), ValueError, SHORT.format(10)),
     *[(lambda n=n: train(lr=n), ValueError, AMOUNT.format("lr", repr(n))) for n in NO_AMOUNTS],
-    (lambda: d2l.sgd([], 1, 0), ValueError, "batch_size must be above 0, got 0"),
     (lambda: d2l.sgd([], 1, -1), ValueError, AMOUNT.format("batch_size", -1)),
     *[(lambda n=n: clip(n), ValueError, AMOUNT.format("theta", repr(n)))
       for n in NO_AMOUNTS if not (isinstance(n, float) and n == math.inf)],
@@ -94,7 +92,7 @@ TABLE = [  # what is called, the error, its words
     (lambda: d2l.Vocab(["a", None]), TypeError, "tokens must be strings, got None among"),
     (lambda: d2l.Vocab(5), TypeError, "tokens must be a list of tokens, got int"),
     (lambda: d2l.Vocab(iter("ab")), TypeError, "tokens must be a list of tokens, got str_"),
-    (lambda: d2l.Vocab(["a"], min_freq="x"), ValueError, "min_freq must be a number, got 'x'"),
+    (lambda: d2l.Vocab(["a"], min_freq="x"), ValueError, "min_freq must be a number of 0 or more, got 'x'"),
     (lambda: d2l.Vocab(["a"], reserved_tokens="<pad>"), ValueError,
      "reserved_tokens must be a list of tokens, got '<pad>'"),
     *[(lambda n=n: LETTERS[n], TypeError, f"looks up tokens, got {type(n).__name__}; for indices")

@@ -50,6 +50,7 @@ def run(order="next", **environment):
 
 
 @pytest.mark.parametrize("order", ["next", "random"])
+@pytest.mark.long
 def test_the_same_seed_is_the_same_run_in_another_process(order):
     first = run(order, OMP_NUM_THREADS="1", PYTHONHASHSEED="1")
     assert first == run(order, OMP_NUM_THREADS="1", PYTHONHASHSEED="2")
@@ -87,6 +88,7 @@ BY_HAND = cells.network(cells.lstm, unroll=by_hand.unroll)
     ],
     ids=["by hand", "concise"],
 )
+@pytest.mark.long
 def test_memory_does_not_grow_with_the_batches(make):
     resident = pytest.importorskip("psutil").Process().memory_info
     train_iter, vocab = d2l.load_data_text(TEXT, 2, 7)
