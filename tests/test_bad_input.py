@@ -92,7 +92,7 @@ TABLE = [  # what is called, the error, its words
     (lambda: d2l.Vocab(["a", None]), TypeError, "tokens must be strings, got None among"),
     (lambda: d2l.Vocab(5), TypeError, "tokens must be a list of tokens, got int"),
     (lambda: d2l.Vocab(iter("ab")), TypeError, "tokens must be a list of tokens, got str_"),
-    (lambda: d2l.Vocab(["a"], min_freq="x"), ValueError, "min_freq must be a number of 0 or more, got 'x'"),
+    (lambda: d2l.Vocab(["a"], min_freq="x"), ValueError, AMOUNT.format("min_freq", "'x'")),
     (lambda: d2l.Vocab(["a"], reserved_tokens="<pad>"), ValueError,
      "reserved_tokens must be a list of tokens, got '<pad>'"),
     *[(lambda n=n: LETTERS[n], TypeError, f"looks up tokens, got {type(n).__name__}; for indices")
