@@ -46,30 +46,6 @@ def test_the_choice_of_a_device(monkeypatch, gpus):
     assert d2l.try_all_gpus() == (present or [cpu])
 
 
-def test_one_thread_puts_the_number_back(monkeypatch):
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(2)
-        with pytest.raises(RuntimeError, match="inside"), tools.one_thread():
-            assert torch.get_num_threads() == 1
-            raise RuntimeError("inside")
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
-
-
-def test_one_thread_leaves_the_number_to_who_has_said_one(monkeypatch):
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(2)
-        monkeypatch.setenv("OMP_NUM_THREADS", "2")
-        with tools.one_thread():
-            assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
-
-
 def test_write_whole_leaves_the_old_file_when_it_fails(tmp_path, monkeypatch):
     path = tmp_path / "table.csv"
     tools.write_whole(path, "naïve\r\n")
