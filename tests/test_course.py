@@ -131,7 +131,10 @@ def set_up_comes_first(nb):
 
 
 def answers_are_collapsed(nb):
-    """After each "Predict first" the next output is collapsed; so is that of a tagged cell."""
+    """After each "Predict first" the next output is collapsed; so is that of a tagged cell.
+
+    JupyterLab shows the first line of a collapsed output: an empty one comes first.
+    """
     answers = [number for number, cell in enumerate(nb.cells) if "answer" in tags(cell)]
     for number, cell in enumerate(nb.cells):
         if cell.cell_type == "markdown" and "**Predict first" in cell.source:
@@ -141,6 +144,8 @@ def answers_are_collapsed(nb):
         collapsed = cell.metadata.get("jupyter") == COLLAPSED
         if number in answers and not (collapsed and cell.get("outputs")):
             yield f"cell {number + 1} answers a question, and no collapsed output is in it"
+        elif collapsed and cell.outputs[0].get("data") != {}:
+            yield f"the first line that cell {number + 1} shows is in sight"
         if number not in answers and collapsed:
             yield f"the output of cell {number + 1} is collapsed, and it answers no question"
 
@@ -328,7 +333,7 @@ def sound_notebook():
         new_code_cell(
             "loss = train()\nassert loss < 1",
             metadata={"tags": ["nbval-ignore-output", "picture:loss"], "jupyter": COLLAPSED},
-            outputs=[picture],
+            outputs=[new_output("display_data"), picture],
         ),
         new_markdown_cell("*Figure 1: the loss falls from three to one.*\n\n## Summary"),
     ]
@@ -411,6 +416,7 @@ FAULTS = {
     "set-up not folded": (lambda nb: nb.cells[1].metadata.pop("jupyter"), set_up_comes_first),
     "another cell folded": (jupyter(2, FOLDED), set_up_comes_first),
     "an answer in sight": (lambda nb: nb.cells[4].metadata.pop("jupyter"), answers_are_collapsed),
+    "its first line in sight": (lambda nb: nb.cells[4].outputs.pop(0), answers_are_collapsed),
     "a question later": (source(5, "*Figure.*\n\n**Predict first.**"), answers_are_collapsed),
     "a further answer in sight": (tag(2, "answer"), answers_are_collapsed),
     "a collapsed output": (jupyter(2, COLLAPSED), answers_are_collapsed),

@@ -154,6 +154,11 @@ def test_answers_are_collapsed_by_rule(project):
         i for i, cell in enumerate(cells) if "outputs_hidden" in cell.metadata.get("jupyter", {})
     ]
     assert collapsed == [7, 9]  # the first that shows something, and the tagged one
+    # An empty output comes first, since JupyterLab shows the first line of what is collapsed.
+    shown = [
+        [output.get("text", output.get("data")) for output in cells[i].outputs] for i in (7, 9)
+    ]
+    assert shown == [[{}, "2\n"], [{}, "4\n"]]
 
 
 def test_run_stores_figures_where_mplbackend_is_set(project, monkeypatch):

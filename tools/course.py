@@ -189,17 +189,21 @@ def fold(nb):
     """Fold the set-up cell to one line, and collapse the outputs that answer a question.
 
     After a Markdown cell with "**Predict first", that is the next code cell that shows something.
-    The tag `answer` marks a further cell that gives the answer away.
+    The tag `answer` marks a further cell that gives the answer away. JupyterLab shows the first line
+    of a collapsed output, so an empty output comes first.
     """
     asked = False
     for cell in nb.cells:
         cell.metadata.pop("jupyter", None)
+        if "outputs" in cell:
+            cell.outputs = [output for output in cell.outputs if output.get("data") != {}]
         if cell.cell_type == "markdown":
             asked = asked or "**Predict first" in cell.source
         elif "set-up" in tags(cell):
             cell.metadata["jupyter"] = {"source_hidden": True}
         elif cell.outputs and (asked or "answer" in tags(cell)):
             cell.metadata["jupyter"] = {"outputs_hidden": True}
+            cell.outputs.insert(0, nbformat.v4.new_output("display_data"))
             asked = False
 
 
