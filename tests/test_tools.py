@@ -158,7 +158,7 @@ def test_answers_are_collapsed_by_rule(project):
     shown = [
         [output.get("text", output.get("data")) for output in cells[i].outputs] for i in (7, 9)
     ]
-    assert shown == [[{}, "2\n"], [{}, "4\n"]]
+    assert shown == [[{}, "2\n"], [{}, "3\n"]]
 
 
 def test_run_stores_figures_where_mplbackend_is_set(project, monkeypatch):

@@ -189,8 +189,8 @@ def fold(nb):
     """Fold the set-up cell to one line, and collapse the outputs that answer a question.
 
     After a Markdown cell with "**Predict first", that is the next code cell that shows something.
-    The tag `answer` marks a further cell that gives the answer away. JupyterLab shows the first line
-    of a collapsed output, so an empty output comes first.
+    The tag `answer` marks a further cell that gives the answer away. JupyterLab shows the first
+    line of a collapsed output, so an empty output comes first.
     """
     asked = False
     for cell in nb.cells:
