@@ -3,6 +3,8 @@
 The homework has gaps where students write, and is not executed; tests/test_grading.py fills them.
 """
 
+import os
+
 collect_ignore = ["homework"]
 
 
@@ -10,3 +12,6 @@ def pytest_configure(config):
     # Without nbval installed there is no such option, and plain pytest goes on as ever.
     if getattr(config.option, "nbval", False):
         config.option.nbval_current_env = True
+        # Many CI images set MPLBACKEND=Agg. A kernel inherits it, and then it shows no figures,
+        # so that every stored figure would be reported as missing.
+        os.environ.pop("MPLBACKEND", None)

@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import torch
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -56,9 +57,38 @@ def test_conda_takes_its_list_from_requirements():
     assert Requirement(f"python{PROJECT['requires-python']}").specifier.contains(version)
 
 
-def test_readme_has_two_commands():
+def code_blocks():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert re.findall(r"(?ms)^```(.*?)\n(.*?)\n```$", readme) == [
-        ("sh", INSTALL + ".venv/bin/jupyter lab course"),
-        ("sh", INSTALL + ".venv/bin/python -m pytest --nbval tests course instructors"),
-    ]
+    return re.findall(r"(?ms)^```(.*?)\n(.*?)\n```$", readme)
+
+
+def test_readme_has_two_commands():
+    tests = ".venv/bin/python -m pytest -n 2 --dist loadfile --nbval tests course instructors"
+    first = INSTALL + ".venv/bin/jupyter lab course/00_text_and_language_models.ipynb"
+    assert [code for kind, code in code_blocks() if kind == "sh"] == [first, INSTALL + tests]
+    assert (ROOT / first.split()[-1]).exists()
+
+
+def test_the_small_torch_is_the_pinned_one():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    build = f"torch=={pins()['torch']} --index-url https://download.pytorch.org/whl/cpu`"
+    assert f"`python3 -m venv .venv && .venv/bin/pip install {build}" in readme
+
+
+def test_readme_example_prints_what_the_readme_says(capsys):
+    (example,) = [code for kind, code in code_blocks() if kind == "python"]
+    (printed,) = [code for kind, code in code_blocks() if kind == "text"]
+    threads = torch.get_num_threads()
+    exec(example, {})
+    torch.set_num_threads(threads)
+
+    def outline(text):
+        """The lines without their numbers, without what was sampled, and without the notice."""
+        lines = [re.sub(r"\d+\.\d+", "0", line) for line in text.strip().splitlines()]
+        lines = [line for line in lines if not line.startswith("Using the story")]
+        return [*lines[:-1], lines[-1][:15], len(lines[-1])]
+
+    ran = capsys.readouterr().out
+    assert outline(ran) == outline(printed)
+    first, *_, last = [float(number) for number in re.findall(r"perplexity ([\d.]+)", ran)]
+    assert last < 2.5 < 5 < first

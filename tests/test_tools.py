@@ -100,7 +100,7 @@ def test_run_executes_and_stores(project):
     assert [nb.cells[i].execution_count for i in (1, 3)] == [1, 2]
     assert [output.text for output in nb.cells[3].outputs] == ["one\ntwo\n"]
     assert nb.metadata.kernelspec.name == "python3" and "widgets" not in nb.metadata
-    assert nb.cells[1].metadata == {"tags": ["set-up"]}
+    assert nb.cells[1].metadata == {"tags": ["set-up"], "jupyter": {"source_hidden": True}}
     stored = Image.open(project / "course/images/seen.png")
     assert stored.mode == "P"  # with a palette, so a third of the size
     stored = stored.convert("RGB")
@@ -136,6 +136,39 @@ def test_generated_parts(project):
     first = snapshot(project)
     assert course(project, "generate").returncode == 0
     assert snapshot(project) == first
+
+
+def test_answers_are_collapsed_by_rule(project):
+    path = project / "course/00_a.ipynb"
+    nb = lesson("Words", "print(1)")
+    for source in ("x = 2", "print(x)", "print(x + 1)", "print(x + 2)"):
+        nb.cells[-1:-1] = [new_markdown_cell("And?"), new_code_cell(source)]
+    nb.cells[4].source = "**Predict first.** What is it?"
+    nb.cells[9].metadata.tags = ["answer"]
+    nb.cells[3].metadata.jupyter = {"outputs_hidden": True}  # by hand, and not after a question
+    nbformat.write(nb, path)
+    result = course(project, "run", "course/00_a.ipynb")
+    assert result.returncode == 0, result.stderr
+    cells = nbformat.read(path, as_version=4).cells
+    collapsed = [
+        i for i, cell in enumerate(cells) if "outputs_hidden" in cell.metadata.get("jupyter", {})
+    ]
+    assert collapsed == [7, 9]  # the first that shows something, and the tagged one
+    # An empty output comes first, since JupyterLab shows the first line of what is collapsed.
+    shown = [
+        [output.get("text", output.get("data")) for output in cells[i].outputs] for i in (7, 9)
+    ]
+    assert shown == [[{}, "2\n"], [{}, "3\n"]]
+
+
+def test_run_stores_figures_where_mplbackend_is_set(project, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    path = project / "course/00_a.ipynb"
+    nbformat.write(lesson("Words", "from matplotlib import pyplot as plt\n_ = plt.plot([1])"), path)
+    result = course(project, "run", "course/00_a.ipynb")
+    assert result.returncode == 0, result.stderr
+    (output,) = nbformat.read(path, as_version=4).cells[3].outputs
+    assert "image/png" in output.data
 
 
 @pytest.mark.parametrize(
@@ -189,6 +222,13 @@ def test_publish_names_what_came_and_what_it_wants(project):
 def bare_python(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bare")
     venv.create(folder, with_pip=True)
+    # torch and what the set-up cell adds to it are there, as far as Python and pip can see.
+    site = next(folder.glob("lib/python*/site-packages"))
+    for name in ("torch", "matplotlib", "pooch", "ipywidgets"):
+        (site / f"{name}.py").write_text("")
+        info = site / f"{name}-9.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 9.0\n")
     return folder / "bin" / "python"
 
 
@@ -225,3 +265,48 @@ def test_set_up_installs_the_wheel_beside_it(project, bare_python, tmp_path):
     next(folder.glob("*.whl")).unlink()
     second = run_set_up(project, bare_python, folder, then)  # idempotent: nothing to do, no word
     assert (second.stdout, second.stderr) == ("7.0\n", "")
+
+
+@pytest.fixture
+def pip_runs(project, monkeypatch, tmp_path):
+    """Run the set-up cell where only the named packages are: what it asks of pip."""
+
+    def run(*there, repository="", wheel=False):
+        folder = tmp_path / "lessons"
+        folder.mkdir()
+        if wheel:
+            (folder / "d2lmini-7.0-py3-none-any.whl").write_text("")
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: name in there or None)
+        asked = []
+        monkeypatch.setattr("subprocess.run", lambda command, check: asked.append(command))
+        exec(source.replace('REPOSITORY = ""', f'REPOSITORY = "{repository}"'), {})
+        assert all(command[:5] == [*PIP, "--quiet"] for command in asked)
+        return [command[5:] for command in asked]
+
+    course(project, "generate")
+    source = set_up(project)
+    return run
+
+
+PIP = [sys.executable, "-m", "pip", "install"]
+WHERE_MISSING = ["matplotlib", "pooch", "ipywidgets"]
+WHEEL = "d2lmini-7.0-py3-none-any.whl"
+
+
+def test_set_up_does_nothing_where_d2lmini_is(pip_runs):
+    assert pip_runs("d2lmini", wheel=True) == []
+
+
+def test_set_up_leaves_a_torch_that_is_there_alone(pip_runs):
+    assert pip_runs("torch", wheel=True) == [["--no-deps", WHEEL], WHERE_MISSING]
+
+
+def test_set_up_installs_the_dependencies_where_torch_is_missing(pip_runs):
+    source = "git+https://github.com/ada/rnn"
+    assert pip_runs(repository="ada/rnn") == [[source], WHERE_MISSING]
+
+
+def test_set_up_without_wheel_and_repository_says_so(pip_runs):
+    with pytest.raises(ModuleNotFoundError, match="README, or put a d2lmini-.*whl beside"):
+        pip_runs("torch")

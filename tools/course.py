@@ -5,8 +5,9 @@
     python tools/course.py homework              write the students' homework from its sources
     python tools/course.py publish OWNER/NAME    name this copy's GitHub repository, then generate
 
-Generated parts: the set-up cell, the navigation lines, the Colab badges, the tables of lessons in
-the READMEs, and the pictures in course/images (the last PNG of a cell tagged `picture:NAME`).
+Generated parts: the set-up cell, what is folded, the navigation lines, the Colab badges, the tables
+of lessons in the READMEs, and the pictures in course/images (the last PNG of a cell tagged
+`picture:NAME`).
 """
 
 import argparse
@@ -33,24 +34,26 @@ PYPROJECT = ROOT / "pyproject.toml"
 
 # The first code cell of every notebook; @REPOSITORY@ is filled in from pyproject.toml.
 SET_UP = """\
-# Set-up: does nothing where d2lmini is installed. Elsewhere (in Colab) it installs it.
-import importlib.util
+# Set-up: does nothing where d2lmini is installed. Elsewhere (in Colab, say) it installs it.
 import subprocess
 import sys
+from importlib import invalidate_caches, util
 from pathlib import Path
 
 REPOSITORY = "@REPOSITORY@"
-if importlib.util.find_spec("d2lmini") is None:
+if util.find_spec("d2lmini") is None:
     wheels = sorted(Path().glob("d2lmini-*.whl"), key=lambda wheel: wheel.stat().st_mtime)
     if not (wheels or REPOSITORY):
         raise ModuleNotFoundError(
-            "d2lmini is not installed: run the first command of the README, "
-            "or put a d2lmini-*.whl beside this notebook, and run this cell again."
+            "d2lmini is not installed: run the first command of the README, or put a "
+            "d2lmini-*.whl beside this notebook, and run this cell again."
         )
-    source = str(wheels[-1]) if wheels else f"git+https://github.com/{REPOSITORY}"
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]  # torch stays as it is
-    subprocess.run([*pip, source], check=True)
-    importlib.invalidate_caches()"""
+    package = str(wheels[-1]) if wheels else f"git+https://github.com/{REPOSITORY}"
+    alone = ["--no-deps"] if util.find_spec("torch") else []  # a torch that is there stays
+    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, *alone, package], check=True)
+    subprocess.run([*pip, "matplotlib", "pooch", "ipywidgets"], check=True)  # where missing
+    invalidate_caches()"""
 
 NAVIGATION = "<!-- navigation -->"
 TABLE = "<!-- lessons -->"
@@ -59,7 +62,7 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
-KEPT = {"tags", "nbgrader", "deletable", "editable"}  # of a cell's metadata
+KEPT = {"tags", "jupyter", "nbgrader", "deletable", "editable"}  # of a cell's metadata
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -182,6 +185,28 @@ def write_set_up(path, nb):
     first.source = SET_UP.replace("@REPOSITORY@", repository())
 
 
+def fold(nb):
+    """Fold the set-up cell to one line, and collapse the outputs that answer a question.
+
+    After a Markdown cell with "**Predict first", that is the next code cell that shows something.
+    The tag `answer` marks a further cell that gives the answer away. JupyterLab shows the first
+    line of a collapsed output, so an empty output comes first.
+    """
+    asked = False
+    for cell in nb.cells:
+        cell.metadata.pop("jupyter", None)
+        if "outputs" in cell:
+            cell.outputs = [output for output in cell.outputs if output.get("data") != {}]
+        if cell.cell_type == "markdown":
+            asked = asked or "**Predict first" in cell.source
+        elif "set-up" in tags(cell):
+            cell.metadata["jupyter"] = {"source_hidden": True}
+        elif cell.outputs and (asked or "answer" in tags(cell)):
+            cell.metadata["jupyter"] = {"outputs_hidden": True}
+            cell.outputs.insert(0, nbformat.v4.new_output("display_data"))
+            asked = False
+
+
 def write_pictures(nb):
     for cell in code_cells(nb):
         images = [o.data["image/png"] for o in cell.outputs if "image/png" in o.get("data", {})]
@@ -214,6 +239,7 @@ def generate():
     notebooks = read_notebooks()
     for path, nb in notebooks.items():
         write_set_up(path, nb)
+        fold(nb)
         write_navigation(path, notebooks)
         write_pictures(nb)
         write_notebook(path, nb)
@@ -238,8 +264,10 @@ def execute(path):
         store_widget_state=False,
         extra_arguments=["--log-level=ERROR"],  # no word about the transport for each kernel
     )
+    # With MPLBACKEND set, as in many CI images, the kernel would not show figures in the notebook.
+    environment = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
     try:
-        client.execute()
+        client.execute(env=environment)
     except CellExecutionError as error:
         stop(path, re.sub(r"\x1b\[[0-9;]*m", "", str(error)))  # source and traceback, no colours
     for cell in code_cells(nb):

@@ -25,10 +25,10 @@ case ${1-} in
         ;;
     oldest) # the lower bounds of pyproject.toml
         packages=(
-            matplotlib==3.7.0 pooch==1.6.0 ipywidgets==7.7.0 ipykernel==6.17.0 tqdm==4.41.0
+            matplotlib==3.9.0 numpy==1.26.0 pooch==1.6.0 ipywidgets==7.7.0 ipykernel==6.17.0 tqdm==4.41.0
             hypothesis==6.100.0 nbclient==0.10.0 nbformat==5.9.0 nbval==0.11.0
             packaging==24.2 pytest==8.0.0 setuptools==77.0.3
-            ipython==7.34.0 jupyter_client==7.4.9 'numpy<2' pyparsing==3.0.9 # of their time
+            ipython==7.34.0 jupyter_client==7.4.9 # of their time
         )
         ;;
     *)
