@@ -11,14 +11,9 @@ from .mistakes_in_stacks import BIDIRECTIONAL, DEEP
 from .mistakes_in_text import BATCHES_MISTAKES, VOCABULARY_MISTAKES, batches, vocabulary
 from .networks import common_mistakes, forward, rare_mistakes, two_at_once
 
-SHAPES = [  # (num_steps, batch_size, vocab_size, num_hiddens), the smallest first
-    (1, 1, 3, 2),  # not square, so that a product the wrong way round is noticed at once
-    (2, 1, 2, 2),
-    (1, 2, 3, 4),
-    (3, 2, 4, 5),
-    (5, 3, 7, 4),
-    (7, 4, 5, 8),
-]
+# (num_steps, batch_size, vocab_size, num_hiddens), the smallest first; the first one is not square,
+# so that a product the wrong way round is noticed at once
+SHAPES = [(1, 1, 3, 2), (2, 1, 2, 2), (1, 2, 3, 4), (3, 2, 4, 5), (5, 3, 7, 4), (7, 4, 5, 8)]
 
 
 class Exercise(NamedTuple):

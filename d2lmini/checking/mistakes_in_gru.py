@@ -1,4 +1,8 @@
-r"""What goes wrong in the cell of a GRU. A new mistake is a row of the table."""
+r"""What goes wrong in the cell of a GRU. A new mistake is a row of the table.
+
+A row may change a part of `step`, or what is around it: `reads(state, gates)` is what the output
+layer reads, the new H; for all else see `network_of_cell` and `forward` in networks.py.
+"""
 
 import torch
 
@@ -21,8 +25,7 @@ def step(
     Z = (torch.tanh if tanh_in == "Z" else gate)(X @ W_xz + H @ W_hz + b_z)
     R = (torch.tanh if tanh_in == "R" else gate)(X @ W_xr + H @ W_hr + b_r)
     H_tilde = squash(X @ W_xh + recurrent(R=R, Z=Z, H=H, W_hh=W_hh, b_h=b_h) + b_h)
-    new = new_H(Z=Z, R=R, H=H, H_tilde=H_tilde)
-    return (new,), {"Z": Z, "R": R, "H_tilde": H_tilde}
+    return (new_H(Z=Z, R=R, H=H, H_tilde=H_tilde),), {"Z": Z, "R": R, "H_tilde": H_tilde}
 
 
 MISTAKES = IN_EVERY_GATED_CELL | {

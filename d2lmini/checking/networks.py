@@ -24,7 +24,7 @@ class Network(NamedTuple):
     rows: {name: rows of this parameter, in units of num_hiddens}, where W_x does not read the
     letters or W_hq reads more than one H.
     gates: {the letter at the end of their parameters' names: what they are called}, with the
-    candidate. None for networks without gates.
+    candidate; networks without gates have none.
     tied: pairs of those letters whose parameters need not be exchanged to find a mistake, because
     to exchange the gates themselves comes to the same and is in the table.
     """
@@ -96,12 +96,10 @@ def common_mistakes(network):
         found[f"{a} and {b} are returned the wrong way round; the state is ({a}, {b})."] = {
             "returned": lambda first, last: last[::-1]
         }
-        found[f"{a} is returned twice; the state is ({a}, {b})."] = {
-            "returned": lambda first, last: (last[0], last[0])
-        }
-        found[f"{b} is returned twice; the state is ({a}, {b})."] = {
-            "returned": lambda first, last: (last[1], last[1])
-        }
+        for name, part in ((a, 0), (b, 1)):
+            found[f"{name} is returned twice; the state is ({a}, {b})."] = {
+                "returned": lambda first, last, part=part: (last[part], last[part])
+            }
     biases = [name for name in network.names if name.startswith("b")]
     if len(biases) > 1:
         found["No bias is used but b_q."] = {"change": without(*biases)}
