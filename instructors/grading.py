@@ -2,7 +2,7 @@
 
 nbgrader gives full points to a test cell without an error, even if it never ran. Here a test
 leaves the results of the student's function for numbers that nobody knew before (`hand_in` in
-d2lmini/feedback.py), and this process compares them with its own.
+d2lmini/checking), and this process compares them with its own.
 """
 
 import json
@@ -21,7 +21,8 @@ from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import is_grade, is_solution
 from traitlets import Integer
 
-from d2lmini import feedback
+from d2lmini.checking.exercises import EXERCISES
+from d2lmini.checking.hand_in import numbers
 
 try:
     import resource
@@ -199,8 +200,8 @@ def note_time_limit(cell, cell_index, execute_reply):
 
 
 def right(found, task, seed):
-    """Whether the last results are those of a right function, as `feedback.numbers` has them."""
-    expected = feedback.numbers(feedback.EXERCISES[task].right, task, seed)
+    """Whether the last results are those of a right function, as `numbers` has them."""
+    expected = numbers(EXERCISES[task].right, task, seed)
     return bool(found) and close(found[-1], json.loads(json.dumps(expected)))
 
 

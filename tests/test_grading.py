@@ -167,7 +167,7 @@ FAKE_HARNESS = """
 import sys, types
 class Finder:
     def find_spec(self, name, path=None, target=None):
-        if name == "d2lmini.feedback":
+        if name == "d2lmini.checking.hand_in":
             import importlib.machinery
             return importlib.machinery.ModuleSpec(name, self)
     def create_module(self, spec):
@@ -245,9 +245,8 @@ CLASS = {
     "twins": (1, lambda: made(
         NO_TANH, CLIP, change=each_test(another_cell_with_its_id)), 4, "There is no tanh"),
     "no_check": (1, lambda: made(NO_TANH, CLIP, "d2l.check = print"), 4, "There is no tanh"),
-    "check_patched": (1, lambda: made(
-        NO_TANH, CLIP, "import d2lmini.feedback as f; f.check = f.hand_in = lambda *a, **k: None"),
-        4, "There is no tanh"),
+    "check_patched": (1, lambda: made(NO_TANH, CLIP, "import d2lmini.checking.hand_in as f\n"
+        "f.check = f.hand_in = lambda *a, **k: None"), 4, "There is no tanh"),
     "allclose": (
         1, lambda: made(NO_TANH, CLIP, "torch.allclose = lambda *a, **k: True"), 4, "not those",
     ),
@@ -259,7 +258,7 @@ CLASS = {
     "not_run": (1, lambda: made(
         NO_TANH, CLIP, "get_ipython().input_transformers_post.append(lambda lines: ['pass'])"),
         0, "not those of a right function"),
-    "library": (1, lambda: made("from d2lmini import exercises\n"
+    "library": (1, lambda: made("from d2lmini.checking import exercises\n"
         "rnn = exercises.EXERCISES['rnn'].right", CLIP), 8, ""),
     # enormous
     "many_cells": (
@@ -280,8 +279,8 @@ CLASS = {
 }  # fmt: skip
 SUSPICIOUS = {
     "no_check": "d2l.check = ...", "allclose": "torch.allclose = ...", "fake": "importlib",
-    "swallowed": "get_ipython", "not_run": "get_ipython", "library": "exercises",
-    "os_exit": "_exit", "check_patched": "feedback", "disk": "open",
+    "swallowed": "get_ipython", "not_run": "get_ipython", "library": "checking",
+    "os_exit": "_exit", "check_patched": "checking", "disk": "open",
 }  # fmt: skip
 
 

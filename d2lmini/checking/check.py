@@ -9,14 +9,14 @@ one by one and two by two: the one that computes what your function computes is 
 """
 
 import itertools
-import json
-import os
 import traceback
 
 import torch
 
 from ..plotting import in_notebook
-from .exercises import EXERCISES, WrongAnswer
+from .answers import WrongAnswer
+from .compare import Trial, agree, differences, outcome, same
+from .exercises import EXERCISES
 
 
 def check(function, task=None, *, seed=0):
@@ -37,30 +37,56 @@ def check(function, task=None, *, seed=0):
     task = task or getattr(function, "__name__", None)
     if task not in EXERCISES:
         raise ValueError(f"task must be one of {', '.join(map(repr, EXERCISES))}, got {task!r}")
-    exercise, later = EXERCISES[task], []
+    exercise = EXERCISES[task]
+    trial, wrong_gradients = Trial(exercise, function, seed), []
     for case in exercise.cases:
-        expected = run(exercise, exercise.right, case, seed)
-        found = attempt(exercise, function, case, seed)
-        wrong = differences(found, expected)
-        if wrong and not wrong[0].startswith("the gradient"):
-            complain(exercise, function, case, seed, wrong[0], found, expected)
-        if wrong:
-            later.append((case, seed, wrong[0], found, expected))
-    if later:  # values come first, in every case
-        complain(exercise, function, *later[0])
+        found, expected = attempt(trial, case), trial.right(case)
+        for name in differences(found, expected):
+            difference = case, name, found.get(name), expected.get(name)
+            if name not in exercise.gradients:
+                complain(trial, *difference)
+            wrong_gradients.append(difference)
+    if wrong_gradients:  # they are told only if the values are right in every case
+        complain(trial, *wrong_gradients[0])
     print(f"{task}: {exercise.agreed}")
 
 
-def complain(exercise, function, case, seed, name, found, expected):
+def attempt(trial, case):
+    """What the student's function gives; WrongAnswer where it does not get so far."""
+    try:
+        return trial.run(case)
+    except NotImplementedError:
+        raise WrongAnswer("Nothing is written yet: it raises NotImplementedError.") from None
+    except WrongAnswer as error:
+        raise WrongAnswer(f"{error}\n{trial.describe(case)}") from None
+    except Exception as error:
+        words = f"It raises {type(error).__name__}: {str(error).partition('; ')[0]}"
+        if "in-place" in str(error) or "inplace" in str(error):  # as torch words it
+            words = (
+                "It changes a tensor in place (`*=`, `copy_`, `H[:] = ...`), and the way back "
+                f"needs what was there: make a new one. {words}"
+            )
+        elif named := known_mistake(trial):
+            words = f"{named}\n{words}"
+        where = line_of(error, trial.function) + trial.describe(case)
+        raise WrongAnswer(f"{words}\n{where}") from None
+
+
+def line_of(error, function):
+    """The line of the student's function at which an error was raised, or nothing."""
+    file = getattr(getattr(function, "__code__", None), "co_filename", None)
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
+    return f"in line {frames[-1].lineno}: {frames[-1].line}\n" if frames else ""
+
+
+def complain(trial, case, name, found, expected):
     """Raise WrongAnswer, for a result that is not right."""
-    found, expected = found.get(name), expected.get(name)
-    words = other_shape(name, found, expected) or mistake(exercise, function, 0)
+    words = other_shape(name, found, expected) or known_mistake(trial)
     if not words:
-        words = clue(exercise, function, name, seed)
-        draw(exercise, function, name, seed)
+        words = clue(trial, name)
+        draw(trial, name)
     raise WrongAnswer(
-        f"{words}\n{described(exercise, case, seed)}, {name}:\n"
-        f"yours\n{shown(found)}\nright\n{shown(expected)}"
+        f"{words}\n{trial.describe(case)}, {name}:\nyours\n{shown(found)}\nright\n{shown(expected)}"
     )
 
 
@@ -72,79 +98,29 @@ def other_shape(name, found, expected):
     return None
 
 
-def run(exercise, function, case, seed):
-    """All results of a function in a case; WrongAnswer where it changes what it was given."""
-    arguments = exercise.make(case, seed)
-    results = exercise.results(function, arguments)
-    for name, after, before in zip(exercise.names, arguments, exercise.make(case, seed)):
-        if not unchanged(after, before):
-            raise WrongAnswer(f"It changes its argument {name}; whoever calls it may need that.")
-    return results
+def shown(value):
+    """A result in words."""
+    return value.detach() if isinstance(value, torch.Tensor) else value
 
 
-def unchanged(after, before):
-    """Whether an argument is still what it was."""
-    if isinstance(before, (list, tuple)):
-        return len(after) == len(before) and all(map(unchanged, after, before))
-    return torch.equal(after, before) if isinstance(before, torch.Tensor) else after == before
-
-
-def attempt(exercise, function, case, seed):
-    """What the student's function gives; WrongAnswer where it does not get so far."""
-    try:
-        return run(exercise, function, case, seed)
-    except NotImplementedError:
-        raise WrongAnswer("Nothing is written yet: it raises NotImplementedError.") from None
-    except WrongAnswer as error:
-        raise WrongAnswer(f"{error}\n{described(exercise, case, seed)}") from None
-    except Exception as error:
-        words = f"It raises {type(error).__name__}: {str(error).partition('; ')[0]}"
-        if "in-place" in str(error) or "inplace" in str(error):
-            words = (
-                "It changes a tensor in place (`*=`, `copy_`, `H[:] = ...`), and the way back "
-                f"needs what was there: make a new one. {words}"
-            )
-        elif named := mistake(exercise, function, 0):
-            words = f"{named}\n{words}"
-        where = line_of(error, function) + described(exercise, case, seed)
-        raise WrongAnswer(f"{words}\n{where}") from None
-
-
-def line_of(error, function):
-    """The line of the student's function at which an error was raised, or nothing."""
-    file = getattr(getattr(function, "__code__", None), "co_filename", None)
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
-    return f"in line {frames[-1].lineno}: {frames[-1].line}\n" if frames else ""
-
-
-def described(exercise, case, seed):
-    """A case in words."""
-    return exercise.describe(case, exercise.make(case, seed))
-
-
-def mistake(exercise, function, seed):
+def known_mistake(trial):
     """The words of the mistake that computes what the function computes, in every case."""
-    found = [outcome(exercise, function, case, seed) for case in exercise.cases]
+    exercise, trial = trial.exercise, trial._replace(seed=0)  # the same words with every seed
+    found = [outcome(trial.run, case) for case in exercise.cases]
     if all(isinstance(results, str) for results in found):
         return None
-    for words, wrong in exercise.wrong():
-        others = (outcome(exercise, wrong, case, seed) for case in exercise.cases)
-        if all(agree(ours, theirs) for ours, theirs in zip(found, others)):
+    arguments = [trial.arguments(case) for case in exercise.cases]
+    for words, wrong in itertools.chain(exercise.mistakes.items(), exercise.pairs()):
+        others = (outcome(exercise.results, wrong, given) for given in arguments)
+        if all(map(agree, found, others)):
             return words
     return None
 
 
-def outcome(exercise, function, case, seed):
-    """All results, or the name of the error."""
-    try:
-        return run(exercise, function, case, seed)
-    except Exception as error:
-        return type(error).__name__
-
-
-def clue(exercise, function, name, seed):
+def clue(trial, name):
     """What can be said of a mistake that is not among those that are known."""
-    if name.startswith("the gradient"):
+    exercise = trial.exercise
+    if name in exercise.gradients:
         return (
             f"All values are right, {name} is not: is there a detach(), a .data, an item() or a "
             "no_grad() on the way?"
@@ -156,20 +132,17 @@ def clue(exercise, function, name, seed):
         (0, "one letter: look at what a step hands to the next, and when."),
         (1, "one text: are several of them mixed up?"),
     ):
-        cases = [case for case in exercise.cases if case[axis] == 1]
-        if right_with(exercise, function, cases, seed):
+        if values_are_right(trial, [case for case in exercise.cases if case[axis] == 1]):
             return f"{words} It is right for {hint}"
-    found = [
-        zero for zero in exercise.clues
-        if right_with(exercise, function, exercise.cases, seed, zero=zero)
-    ]  # fmt: skip
+    found = [zero for zero in exercise.clues if values_are_right(trial, exercise.cases, zero=zero)]
     if found:
         return f"{words} With {' or '.join(found)} = 0 all is right: look at where that is used."
     return words
 
 
-def right_with(exercise, function, cases, seed, **how):
-    """Whether values (not gradients) are right in these cases."""
+def values_are_right(trial, cases, **how):
+    """Whether all but gradients is right in these cases, whose arguments are made in this way."""
+    exercise, function, seed = trial
     for case, more in itertools.product(cases, range(3)):  # once may be a coincidence
         results = []
         for one in (function, exercise.right):
@@ -177,77 +150,22 @@ def right_with(exercise, function, cases, seed, **how):
                 results.append(exercise.results(one, exercise.make(case, seed + more, **how)))
             except Exception:
                 return False
-        if any(not name.startswith("the gradient") for name in differences(*results)):
+        if set(differences(*results)).difference(exercise.gradients):
             return False
     return bool(cases)
 
 
-def differences(found, expected):
-    """The names of the results that differ."""
-    names = [*expected, *(name for name in found if name not in expected)]
-    return [name for name in names if not same(found.get(name), expected.get(name))]
-
-
-def agree(found, expected):
-    """Whether all results are the same, or the same error came."""
-    if isinstance(found, str) or isinstance(expected, str):
-        return found == expected
-    return not differences(found, expected)
-
-
-def same(a, b):
-    """Whether two results are equal; tensors up to float32's rounding through a few steps."""
-    if not isinstance(a, torch.Tensor) or not isinstance(b, torch.Tensor):
-        return type(a) is type(b) and a == b
-    if a.shape != b.shape or a.dtype != b.dtype:
-        return False
-    scale = 1 + b.detach().abs().nan_to_num().max().item()
-    return torch.allclose(a, b, rtol=1e-3, atol=1e-4 * scale, equal_nan=True)
-
-
-def shown(value):
-    """A result in words."""
-    return value.detach() if isinstance(value, torch.Tensor) else value
-
-
-def draw(exercise, function, name, seed):
+def draw(trial, name):
     """In a notebook, where words are few: values as heatmaps, in the first case that has many."""
     if not in_notebook():
         return
-    for case in exercise.cases:
-        found, expected = (outcome(exercise, one, case, seed) for one in (function, exercise.right))
-        found = {} if isinstance(found, str) else found
-        found, expected = found.get(name), expected.get(name)
+    for case in trial.exercise.cases:
+        both = outcome(trial.run, case), trial.right(case)
+        if isinstance(both[0], str):
+            continue
+        found, expected = (results.get(name) for results in both)
         many = isinstance(found, torch.Tensor) and found.dim() == 2 and found.numel() >= 20
         if many and not same(found, expected):
             from ..figures import show_difference
 
             return show_difference(found, expected, name)
-
-
-# --- for graders -------------------------------------------------------------------------------
-
-
-def numbers(function, task, seed):
-    """All results of a function in all cases, as plain numbers and words, for `json`."""
-    exercise = EXERCISES[task]
-    found = [run(exercise, function, case, seed) for case in exercise.cases]
-    return [
-        [value.detach().flatten().tolist() if isinstance(value, torch.Tensor) else value
-         for value in results.values()]
-        for results in found
-    ]  # fmt: skip
-
-
-def hand_in(function, task):
-    """What a hidden test does: `check` with other numbers, and all results for the grader.
-
-    A grader sets D2LMINI_SEED to a number that nobody knew before, and D2LMINI_RESULTS to a file.
-    It compares what is written there in a process of its own: so it need not believe what the
-    notebook says of itself. Without them, this is `check`.
-    """
-    seed = int(os.environ.get("D2LMINI_SEED", 1))
-    check(function, task, seed=seed)
-    if file := os.environ.get("D2LMINI_RESULTS"):
-        with open(file, "a", encoding="utf-8") as results:
-            results.write(json.dumps({task: numbers(function, task, seed)}) + "\n")

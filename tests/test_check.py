@@ -1,7 +1,7 @@
 """Planted mistakes are called by their names: students' functions with one line changed each."""
 
+import importlib
 import inspect
-import itertools
 import json
 import linecache
 import math
@@ -10,8 +10,14 @@ import pytest
 import torch
 
 import d2lmini as d2l
-from d2lmini import cells, feedback
-from d2lmini.checking.exercises import EXERCISES, WrongAnswer
+from d2lmini import cells
+from d2lmini.checking import exercises, networks
+from d2lmini.checking.answers import WrongAnswer
+from d2lmini.checking.compare import Trial, agree, outcome
+from d2lmini.checking.exercises import EXERCISES
+from d2lmini.checking.hand_in import hand_in, numbers
+
+check_module = importlib.import_module("d2lmini.checking.check")  # the name means the function, too
 
 RNN = """
 def rnn(inputs, state, params):
@@ -175,6 +181,7 @@ PLANTED = {
     ],
     "gru": [
         ("H_tilde = torch.tanh(", "H = H_tilde = torch.tanh(", "before that is overwritten"),
+        ("H @ W_hq", "H_tilde @ W_hq", "The logits are made of the candidate"),
         ("(H @ W_hr)", "(H @ W_hz)", "W_hz stands where W_hr belongs"),
         ("R = torch.sigmoid(", "R = torch.tanh(", "R goes through tanh; it needs σ"),
         ("((R * H) @ W_hh)", "R * (H @ W_hh)", "after the product"),
@@ -196,6 +203,9 @@ PLANTED = {
          "Z = torch.sigmoid((X @ W_xr) + (H @ W_hr) + b_r)", "H is mixed with the reset gate"),
         ("((R * H) @ W_hh)", "((Z * H) @ W_hh)", "The candidate uses Z in place of R"),
         ("((R * H) @ W_hh) + b_h", "R * (H @ W_hh)", "two things at once. The reset gate"),
+        ("((R * H) @ W_hh) + b_h)\n        H = Z * H + (1 - Z) * H_tilde",
+         "(H @ W_hh) + b_h)\n        H = (1 - Z) * H + Z * H_tilde",
+         "two things at once. The reset gate is not used. Z and 1 - Z are exchanged"),
         ("W_xz, W_hz, b_z, W_xr, W_hr, b_r,", "W_xz, W_hr, b_z, W_xr, W_hz, b_r,",
          "W_hz and W_hr are exchanged"),
         ("torch.sigmoid((X @ W_xz) + (H @ W_hz) + b_z)", "torch.sigmoid((X @ W_xz) + b_z)",
@@ -475,27 +485,51 @@ def test_planted_mistakes_are_named(task, k):
     assert "Nothing is written" in message or "\nWith " in message  # the smallest case
 
 
-def singles(exercise):
-    """The mistakes one by one, without those made of two."""
-    return itertools.takewhile(lambda pair: not pair[0].startswith("It looks"), exercise.wrong())
-
-
 @pytest.mark.parametrize("task", RIGHT)
 def test_no_two_mistakes_are_the_same_and_none_is_right(task):
     exercise = EXERCISES[task]
 
     def outcomes(function):
-        return [feedback.outcome(exercise, function, case, 0) for case in exercise.cases]
+        return [outcome(Trial(exercise, function, 0).run, case) for case in exercise.cases]
 
     right, found = outcomes(exercise.right), {}
     assert not any(isinstance(results, str) for results in right)
-    for words, wrong in singles(exercise):
-        assert words not in found and len(words) < 100
+    for words, wrong in exercise.mistakes.items():
+        assert len(words) < 100
         results = outcomes(wrong)
         for other, theirs in [("right", right), *found.items()]:
-            assert not all(map(feedback.agree, results, theirs)), (words, other)
+            assert not all(map(agree, results, theirs)), (words, other)
         found[words] = results
     assert len(found) >= 10
+
+
+@pytest.mark.parametrize("task", ["gru", "vocabulary"])
+def test_the_words_of_a_mistake_decide_nothing(task):
+    """With a number in the place of every sentence the same mistakes are found."""
+    exercise = EXERCISES[task]
+    sentences = list(exercise.mistakes)
+    mistakes = {str(k): exercise.mistakes[words] for k, words in enumerate(sentences)}
+    reworded = exercise._replace(mistakes=mistakes, pairs=tuple)
+    single = [row for row in PLANTED[task] if sum(str(row[2]) in words for words in sentences) == 1]
+    assert len(single) >= 10
+    for old, new, words in single:
+        found = check_module.known_mistake(Trial(reworded, written(task, old, new), 0))
+        assert words in sentences[int(found)]
+
+
+def test_the_words_of_a_network_s_mistakes_decide_nothing():
+    """A table with numbers for sentences makes as many mistakes, alone and two by two."""
+    for task, network in exercises.NETWORKS.items():
+        numbered = {str(k): wrong for k, wrong in enumerate(network.mistakes.values())}
+        reworded = exercises.network_exercise(network._replace(mistakes=numbered))
+        assert len(reworded.mistakes) == len(EXERCISES[task].mistakes)
+        assert len(list(reworded.pairs())) == len(list(EXERCISES[task].pairs()))
+    common = networks.common_mistakes(network)
+    pairs, again = (
+        [wrong.keys() for _, wrong in networks.two_at_once(mistakes)]
+        for mistakes in (common, {str(k): wrong for k, wrong in enumerate(common.values())})
+    )
+    assert pairs == again
 
 
 def test_the_reference_is_the_package_s_network():
@@ -602,7 +636,7 @@ def test_a_task_that_there_is_not():
 
 
 def test_the_difference_is_drawn_in_a_notebook(monkeypatch, pyplot):
-    monkeypatch.setattr(feedback, "in_notebook", lambda: True)
+    monkeypatch.setattr(check_module, "in_notebook", lambda: True)
     with pytest.raises(WrongAnswer, match="b_h is not used"):
         d2l.check(written("rnn", " + b_h", ""))
     assert not pyplot.get_fignums()  # a name says more
@@ -665,15 +699,15 @@ def test_results_for_a_grader(monkeypatch, tmp_path):
     file = tmp_path / "results"
     monkeypatch.setenv("D2LMINI_SEED", "12345")
     monkeypatch.setenv("D2LMINI_RESULTS", str(file))
-    feedback.hand_in(written("rnn"), "rnn")
+    hand_in(written("rnn"), "rnn")
     found = json.loads(file.read_text())["rnn"]
     for seed, equal in ((12345, True), (1, False)):
-        expected = feedback.numbers(EXERCISES["rnn"].right, "rnn", seed)
+        expected = numbers(EXERCISES["rnn"].right, "rnn", seed)
         flat = [torch.tensor([x for part in case for x in part]) for case in found]
         wanted = [torch.tensor([x for part in case for x in part]) for case in expected]
         assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(flat, wanted)) == equal
     with pytest.raises(WrongAnswer, match="b_h is not used"):
-        feedback.hand_in(written("rnn", " + b_h", ""), "rnn")
+        hand_in(written("rnn", " + b_h", ""), "rnn")
     monkeypatch.delenv("D2LMINI_RESULTS")
-    feedback.hand_in(written("clip"), "clip")
+    hand_in(written("clip"), "clip")
     assert len(file.read_text().splitlines()) == 1
