@@ -12,7 +12,6 @@ import weakref
 
 import pytest
 import torch
-from IPython.utils.capture import capture_output
 from small_nets import small_data
 from torch import nn
 
@@ -833,15 +832,16 @@ def test_the_runs_and_their_networks_can_be_used():
     assert text == run.history.samples[-1]
 
 
-def test_ipywidgets_shows_the_widget_and_one_sentence():
+def test_ipywidgets_shows_the_widget_and_one_sentence(monkeypatch):
     t = tried(make_any, choices=CHOICES)
     view = "application/vnd.jupyter.widget-view+json"
     if hasattr(t.box, "_repr_mimebundle_"):
         data = t.box._repr_mimebundle_()
     else:  # ipywidgets 7
-        with capture_output() as captured:
-            t.box._ipython_display_()
-        (data,) = [output.data for output in captured.outputs]
+        shown, module = [], sys.modules["ipywidgets.widgets.widget"]
+        monkeypatch.setattr(module, "display", lambda data, raw: shown.append(data))
+        t.box._ipython_display_()
+        (data,) = shown
     assert data[view]["model_id"] == t.box.model_id and data["text/plain"] == repr(t.box)
     assert set(data) == {"text/plain", view}
 
