@@ -102,8 +102,8 @@ class Run:
 def build(run, recipe):
     """Build the run's network, as after `torch.manual_seed(seed)`.
 
-    It draws from the generator that all threads share, and sets it back. So this is
-    done in the thread that answers the sliders, between two cells, and not in the one that trains.
+    It draws from the generator that all threads share, and sets it back. So this is done in the
+    thread that answers the sliders, between two cells, and not in the one that trains.
     """
     chosen = {name: recipe.choices[name][label] for name, label in run.choices.items()}
     try:
