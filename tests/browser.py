@@ -193,11 +193,14 @@ class Notebook:
             notebook.screenshot(path=f"{stem}-{number:02}.png")
 
     def panel(self, number=0):
-        return Panel(self.page, number)
+        return PanelOnPage(self.page, number)
 
 
-class Panel:
-    """One of the panels of `try_it` in a notebook, counted from 0."""
+class PanelOnPage:
+    """One of the panels of `try_it` in a notebook, counted from 0.
+
+    `box` is playwright's, so `panel.box.screenshot(path=...)` saves a picture of the panel alone.
+    """
 
     def __init__(self, page, number):
         self.page, self.number = page, number

@@ -5,7 +5,9 @@ import time
 
 import pytest
 
-from d2lmini.sliders import background
+pytest.importorskip("ipywidgets")  # which the package `sliders` imports
+
+from d2lmini.sliders import background  # noqa: E402
 
 
 @pytest.fixture(autouse=True)

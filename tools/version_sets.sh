@@ -15,7 +15,7 @@ case ${1-} in
             traitlets==5.7.1 tornado==6.5.7 notebook==6.5.7
             matplotlib==3.10.0 numpy==2.1.3 pooch tqdm pytest==8.4.2 nbval
         )
-        checks=(--nbval tests/test_widgets.py tests/test_background.py course)
+        checks=(--nbval tests/test_sliders.py tests/test_background.py course)
         ;;
     newest)
         packages=(

@@ -7,7 +7,7 @@ does not flicker, and takes its ink from the page, light or dark.
 import html
 import math
 
-from .run import advice, outcome, standing
+from .words import advice, outcome, sentence
 
 HEIGHT, TOP, BOTTOM, LEFT = 270, 30, 230, 46  # where the axes stand
 
@@ -195,23 +195,6 @@ def _line(x1, y1, x2, y2, extra=""):
 def _text(x, y, words, anchor="start"):
     where = f"x='{x:.1f}' y='{y:.1f}' text-anchor='{anchor}'"
     return f"<text {where} fill='currentColor'>{html.escape(words)}</text>"
-
-
-# --- in words --------------------------------------------------------------------------------
-
-
-def sentence(runs):
-    """The picture for those who do not see it."""
-    if not runs:
-        return "Perplexity over epochs: no run yet."
-    said = []
-    for run in reversed(runs):
-        words = (
-            outcome(run) if standing(run) in outcome(run) else f"{standing(run)}, {outcome(run)}"
-        )
-        said.append(f"{run.settings}: {words}")
-    earlier = f" Earlier runs: {'; '.join(said[1:])}." if said[1:] else ""
-    return f"Perplexity over epochs. {said[0]}.{earlier}"
 
 
 def row(run, vocab_size):

@@ -1,13 +1,36 @@
-"""One training run under the sliders: its settings, how it stands, and that in words."""
+"""A training run under the sliders: what it is, and how it is trained."""
 
-import csv
-import io
 import math
+import operator
 import time
+import traceback
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+import torch
+from torch import nn
+
 from ..history import History
-from ..tools import write_whole
+from ..loaders import batches_of
+from ..training import fit
+
+
+@dataclass
+class Recipe:
+    """What all runs of a panel have in common: the arguments of `try_it`, which explains them."""
+
+    make_net: Callable
+    train_iter: Iterable
+    vocab: object
+    num_epochs: int
+    choices: dict
+    measure: dict | None
+    val_iter: Iterable | None
+    optimizer: Callable | None
+    schedule: Callable | None
+    prefixes: list | None
+    seed: int
+    device: object
 
 
 @dataclass(eq=False)
@@ -25,13 +48,13 @@ class Run:
     history: History = None
     state: str = "training"  # then "finished", "diverged", "stopped" or "failed"
     net: object = None
+    generator: torch.Generator = None  # for the batches
     first: tuple = None  # (epochs done, perplexity) after the first batch, where the curve begins
     latest: tuple = None  # the same for the epoch that is under way
     measured: tuple = None  # (xs, ys) of the panel's second picture
     error: str = ""  # what failed, in a line
     where: str = ""  # its traceback
     started: float = math.inf  # on time's monotonic clock
-    row: object = None  # its widgets in the list below the picture
 
     def __post_init__(self):
         self.history = History(self.num_epochs)
@@ -67,98 +90,101 @@ class Run:
         under_way = [self.latest] if self.latest != self.first and self.latest[0] > last else []
         return beginning + recorded + under_way
 
-
-# --- in words --------------------------------------------------------------------------------
-
-
-def progress(runs):
-    """How far the newest runs are, and the time left while they train."""
-    if not runs:
-        return "Press Train to start"
-    going = [run for run in runs if run.state == "training"]
-    done = sum(run.epochs_done for run in runs)
-    if not going:
-        ends = {run.state for run in runs}
-        return standing(runs[0]) if len(runs) == 1 else " and ".join(sorted(ends))
-    if not done:
-        return "starting"
-    to_do = sum(run.num_epochs - run.epochs_done for run in going)
-    seconds = time.monotonic() - min(run.started for run in runs)
-    left = math.ceil(seconds / done * to_do)
-    left = f"{left} s" if left < 100 else f"{left / 60:.0f} min"
-    epoch, total = max(run.history.epoch for run in going), going[0].num_epochs
-    return f"epoch {epoch} of {total}, {left} left"
+    def fail(self, error):
+        """Keep what an exception says: in the background, nobody would see it."""
+        self.error, self.where = f"{type(error).__name__}: {error}", traceback.format_exc()
+        self.state = "failed"  # last, since other threads look at it
 
 
-def standing(run):
-    """What has become of one run."""
-    done, total = run.history.epoch, run.num_epochs
-    if run.state == "finished":
-        return f"finished {total} epochs"
-    if not done:
-        return run.state
-    return f"{run.state} at epoch {done} of {total}"
+# --- training --------------------------------------------------------------------------------
 
 
-def outcome(run):
-    """What a run has reached, and how fast: "train 3.4, validation 8.7, 2.0 s, 45,000 tokens/s"."""
-    history = run.history
-    if run.state == "failed" or not history.epoch:
-        return standing(run)
-    said = [] if run.state in ("training", "finished") else [standing(run)]
-    if run.state != "diverged":
-        said.append(f"train {_number(history.perplexity)}")
-        if history.val:
-            best = f" (best {_number(min(history.val))})" if len(history.val) > 1 else ""
-            said.append(f"validation {_number(history.val[-1])}{best}")
-    if history.seconds:
-        said.append(f"{history.seconds[-1]:.1f}\u00a0s")
-    speed = float(f"{history.speed:.2g}")  # more digits would only flicker
-    return ", ".join([*said, f"{speed:,.0f}\u00a0tokens/s"])
+def build(run, recipe):
+    """Build the run's network, as after `torch.manual_seed(seed)`.
+
+    It draws from the generator that all threads share, and sets it back. So this is done in the
+    thread that answers the sliders, between two cells, and not in the one that trains.
+    """
+    chosen = {name: recipe.choices[name][label] for name, label in run.choices.items()}
+    try:
+        with torch.random.fork_rng(range(torch.cuda.device_count())):
+            torch.manual_seed(recipe.seed)
+            run.net = recipe.make_net(run.num_hiddens, **chosen)
+            run.generator = torch.Generator()
+            run.generator.set_state(torch.get_rng_state())  # the batches go on from there
+    except Exception as error:
+        run.fail(error)
 
 
-def advice(run, vocab_size):
-    """A clear word when a run went wrong, else nothing."""
-    if run.state == "diverged":
-        return f"This run diverged at epoch {run.history.epoch}. Try a lower learning rate."
-    if run.state == "finished" and run.history.perplexity > vocab_size:
-        return "Worse than a uniform guess. Try another learning rate."
-    return f"This run failed. {run.error}" if run.state == "failed" else ""
+class Stopped(Exception):
+    """Ends a run in the middle of an epoch."""
 
 
-def _number(perplexity):
-    if not perplexity < 1e6:  # NaN too
-        return "over a million"
-    return f"{perplexity:.1f}" if perplexity < 100 else f"{perplexity:,.0f}"
+def train(run, recipe, stop, show):
+    """Train a run: a generator that yields after every epoch, so that several can take turns.
+
+    At its end `run.state` says what has become of the run. It ends soon after the event `stop` is
+    set. `show(at_once)` is called after every batch, with True after the first of all.
+    """
+    try:
+        yield from _epochs(run, recipe, stop, show)
+        run.state = "diverged" if run.history.diverged else "finished"
+    except Stopped:
+        run.state = "stopped"
+    except BaseException as error:  # in a thread, SystemExit too would be seen by nobody
+        run.fail(error)
 
 
-# --- as a table ------------------------------------------------------------------------------
+def _epochs(run, recipe, stop, show):
+    batches = Batches(recipe.train_iter, run.generator)
+    num_batches = operator.length_hint(recipe.train_iter)  # 0 where it is unknown
+
+    def after_batch(perplexity, _):
+        if stop.is_set():
+            raise Stopped
+        if num_batches:
+            part = min(1.0, batches.given / num_batches)
+            run.latest = run.history.epoch + part, perplexity
+            run.first = run.first or run.latest
+        show(run.history.epoch == 0 and batches.given == 1)
+
+    if stop.is_set():  # before its turn came
+        raise Stopped
+    run.started = time.monotonic()
+    next_look = 0.0
+    for history in fit(
+        run.net, batches, recipe.vocab, run.lr, recipe.num_epochs, recipe.device,
+        getattr(recipe.train_iter, "use_random_iter", False), val_iter=recipe.val_iter,
+        optimizer=recipe.optimizer, schedule=recipe.schedule, prefixes=recipe.prefixes,
+        watch=after_batch,
+    ):  # fmt: skip
+        run.history = history
+        if isinstance(run.net, nn.Module):
+            run.net.eval()  # to look at it; `fit` begins every epoch with net.train()
+        due = history.epoch == recipe.num_epochs or time.monotonic() > next_look
+        if recipe.measure is not None and due and not history.diverged:
+            began = time.monotonic()
+            run.measured = _look_into(run.net, recipe.measure["function"])
+            next_look = time.monotonic() + 9 * (time.monotonic() - began)  # a tenth of the time
+        yield
 
 
-def table(runs):
-    """A dictionary for each run: its settings and what came of it."""
-    rows = []
-    for run in runs:
-        history = run.history
-        rows.append({
-            **run.choices,
-            "hidden size": run.num_hiddens,
-            "learning rate": run.lr,
-            "epochs": history.epochs[-1] if history.epochs else 0,
-            "state": run.state,
-            "train perplexity": history.train[-1] if history.train else "",
-            "validation perplexity": history.val[-1] if history.val else "",
-            "best validation perplexity": min(history.val) if history.val else "",
-            "seconds": round(history.seconds[-1], 3) if history.seconds else "",
-            "tokens per second": round(history.speed),
-        })  # fmt: skip
-    return rows
+class Batches:
+    """The batches of `data_iter`, an epoch each time, all drawn from one generator."""
+
+    def __init__(self, data_iter, generator):
+        self.data_iter, self.generator = data_iter, generator
+        self.given = 0  # of the epoch's batches
+
+    def __iter__(self):
+        self.given = 0
+        for batch in batches_of(self.data_iter, self.generator):
+            self.given += 1
+            yield batch
 
 
-def save_table(runs, path):
-    """Write the table as CSV (UTF-8): all of the file or nothing of it."""
-    rows, text = table(runs), io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]))
-    writer.writeheader()
-    writer.writerows(rows)
-    write_whole(path, text.getvalue())
+def _look_into(net, measure):
+    xs, ys = ([float(value) for value in values] for values in measure(net))
+    if len(xs) != len(ys) or not all(map(math.isfinite, xs)):
+        raise ValueError(f"measure must return as many ys as finite xs, got {xs} and {ys}")
+    return xs, ys
