@@ -98,25 +98,25 @@ def test_gradcheck(cell, tokens):
     assert torch.autograd.gradcheck(run, (inputs, *state, *params))
 
 
-def network_beside_torch_nn(name, unroll, vocab_size, num_hiddens, num_layers, bidirectional):
+def network_beside_torch_nn(name, unroll, vocab_size, num_hiddens, **options):
     """A network at one stage, and one around the layer of `torch.nn`, with the same weights."""
     cell, layer = IN_TORCH_NN[name]
-    theirs = d2l.RNNModel(
-        layer(vocab_size, num_hiddens, num_layers, bidirectional=bidirectional), vocab_size
-    )
-    functions = cells.network(cell, num_layers, bidirectional, unroll=unroll)
+    theirs = d2l.RNNModel(layer(vocab_size, num_hiddens, **options), vocab_size)
+    functions = cells.network(cell, unroll=unroll, **options)
     ours = d2l.RNNModelScratch(vocab_size, num_hiddens, "cpu", *functions, one_hot=False)
     d2l.copy_weights(theirs, ours)
     return ours, theirs
 
 
 @pytest.mark.parametrize("unroll", STAGES)
+@pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("num_layers", [1, 2])
 @pytest.mark.parametrize("name", ["RNN", "GRU", "LSTM"])
-def test_stages_are_the_layers_of_torch_nn(name, num_layers, bidirectional, unroll):
+def test_stages_are_the_layers_of_torch_nn(name, num_layers, bidirectional, bias, unroll):
     torch.manual_seed(0)
-    ours, theirs = network_beside_torch_nn(name, unroll, 5, 4, num_layers, bidirectional)
+    options = {"num_layers": num_layers, "bidirectional": bidirectional, "bias": bias}
+    ours, theirs = network_beside_torch_nn(name, unroll, 5, 4, **options)
     for one_hot in (False, True):
         ours.one_hot = one_hot
         X, found = torch.randint(5, (3, 6)), []
@@ -141,7 +141,7 @@ def test_float32_is_as_near_to_float64_as_torch_nn_is(name, unroll, onednn, monk
     monkeypatch.setattr(products, "LARGE", 0)
     monkeypatch.setattr(products, "ONEDNN_IS_FASTER", onednn)
     torch.manual_seed(0)
-    ours, theirs = network_beside_torch_nn(name, unroll, 28, 64, 2, False)
+    ours, theirs = network_beside_torch_nn(name, unroll, 28, 64, num_layers=2)
     X, found = torch.randint(28, (8, 35)), []
     for dtype in (torch.float64, torch.float32):
         for net in (ours, theirs):
