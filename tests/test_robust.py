@@ -214,4 +214,4 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 def test_freed_memory_is_kept():
     done = subprocess.run([sys.executable, "-c", TRAINING], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) < 1000  # pages, for ten steps; without the call there are 10,000
+    assert int(done.stdout) < 1000  # pages, for ten steps; without the call there are over 30,000
