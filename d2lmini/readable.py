@@ -50,7 +50,7 @@ class OneWeightGradient(Function):
 
     What arrives here on the way back is D, the gradient at every step's sum X_t W_x + H W_h + b.
     `read` is an empty list. The loop fills it step by step with what stood to the left of W_h,
-    and multiplies with `TimesFixed`, so that W_h gets no gradient a second time.
+    and multiplies with W_h detached or with `TimesFixed`: W_h gets no gradient a second time.
     """
 
     @staticmethod
@@ -87,7 +87,7 @@ def _rnn(projected, state, W_h):
     fixed = W_h.detach()
     for A in OneWeightGradient.apply(projected, W_h, read):
         read.append(H.detach())
-        H = torch.tanh(torch.addmm(A, H, fixed))  # such a small product is fast with its sum
+        H = torch.tanh(torch.addmm(A, H, fixed))  # product and sum in one operation
         outputs.append(H)
     return torch.stack(outputs), (H,)
 
