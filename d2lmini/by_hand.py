@@ -3,18 +3,21 @@ r"""The same cells with their backward pass written by hand: lesson 11, put into
 Each class is one layer in one direction: the forward loop, and the loop back through time that
 autograd would have made of it. The way back has three parts:
 
-1. What does not depend on the gradient is computed for all steps at once: the local derivatives
-   of the gates, K.
+1. What does not depend on the gradient is computed for all steps at once: the slopes of the
+   gates, which stand in D at first.
 2. The loop carries G, the gradient of the loss with respect to H_t, from the last step to the
-   first, and fills D, the gradient at every step's sum A.
+   first, and multiplies the slopes with it. After that D is the gradient at every step's sum A.
 3. D gives the gradients of all weights, in one product over all steps, or two.
 
-Inside the classes every vector is a column, as in most papers (see `columns`), and what a step
-reads stands in one matrix, as do the weights. So the whole sum is one product:
+Inside the classes every vector is a column, as in most papers: H_t is (num_hiddens, batch_size),
+and a sequence is (num_steps, num_hiddens, batch_size). The gates of a step then stand below one
+another, each in one piece of memory. What a step reads stands in one matrix, and so do the
+weights, so that the whole sum is one product:
 
     S_t = [H_{t-1}; X_t; 1],  W = [W_h; W_x; b],  A_t = Wᵀ S_t = W_hᵀ H_{t-1} + W_xᵀ X_t + b.
 
-    net = d2l.RNNModelScratch(28, 256, device, *cells.network(cells.gru, unroll=by_hand.unroll))
+    functions = cells.network(cells.gru, unroll=by_hand.unroll)
+    net = d2l.RNNModelScratch(28, 256, device, *functions, one_hot=False)
 
 G and D are called δ in many texts. Source: Rumelhart, Hinton and Williams (1986), Werbos (1990).
 """
@@ -24,63 +27,85 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from . import cells, readable
-from .columns import Stack, backwards, begin_with, steps, wide
-from .products import product, room, tanh, times
+from .products import product
 
-# What autograd itself calls, each one pass over the numbers: the derivatives of σ and tanh in
-# terms of their result y.
-d_sigmoid = torch.ops.aten.sigmoid_backward.grad_input  # grad_input = g y (1 - y)
-d_tanh = torch.ops.aten.tanh_backward.grad_input  # grad_input = g (1 - y²)
-
-MANY = 256
+WORDS = 256  # a vocabulary of this size or more is one of words, not of letters
 
 
 def unroll(cell, inputs, state, params):
     """As `readable.unroll`. The outputs must not be changed in place, and may not be contiguous.
 
-    Tokens are one-hot columns here. From a vocabulary of MANY on, these would cost what the way
-    back by hand saves, and it is `readable.unroll` that does the work.
+    Tokens become one-hot columns here. With a vocabulary of WORDS or more, these would cost more
+    than the way back by hand saves, and `readable.unroll` does the work.
 
-    TypeError where inputs, state and params have several dtypes or are on several devices, and
-    where tokens are not torch.int64 or torch.int32.
+    ValueError as `readable.unroll`. TypeError where inputs, state and params have several dtypes
+    or are on several devices, and where tokens are not torch.int64 or torch.int32.
     """
+    readable.check_cell(cell, LAYERS)
     W_x, b, W_h = readable.by_gate(cell, params)
     readable.check_shapes(inputs, state, W_x[0], W_h[0])
     tokens = inputs.dim() == 2
+    check_kinds(*params, *state, *([] if tokens else [inputs]))
     if tokens and inputs.dtype not in (torch.int64, torch.int32):
         raise TypeError(f"tokens must be torch.int64 or torch.int32, got {inputs.dtype}")
-    alike = [*params, *state] if tokens else [*params, *state, inputs]
-    if len(kinds := {(part.dtype, part.device) for part in alike}) > 1:
-        kinds = ", ".join(sorted(f"{dtype} on {device}" for dtype, device in kinds))
-        raise TypeError(f"inputs, state and params must be of one kind, got {kinds}")
-    if tokens and len(W_x[0]) >= MANY:
+    vocab_size = len(W_x[0])
+    if tokens and vocab_size >= WORDS:
         return readable.unroll(cell, inputs, state, params)
     if tokens:
-        one_hot = W_x[0].new_zeros(len(inputs), len(W_x[0]), inputs.shape[1])
+        one_hot = W_x[0].new_zeros(len(inputs), vocab_size, inputs.shape[1])
         X = one_hot.scatter_(1, inputs.unsqueeze(1).long(), 1)
     else:
         X = inputs.transpose(1, 2)
-    if cell is cells.gru_reset_after:
-        W_h.append(torch.zeros_like(W_h[0]))  # the candidate does not read H
-    W = Stack.apply(*W_h, *W_x, *b)
+    W = torch.cat([torch.cat(W_h, dim=1), torch.cat(W_x, dim=1), torch.cat(b).unsqueeze(0)])
     outputs, *C = LAYERS[cell].apply(X, W, *(part.T for part in state))
     outputs = outputs.T.unflatten(0, inputs.shape[:2])
     return outputs, (outputs[-1], *(part.T for part in C))
 
 
-def once(backward):
-    """`once_differentiable`, also where the gradient that arrives is a constant.
+def check_kinds(*tensors):
+    """TypeError where tensors have several dtypes or are on several devices."""
+    kinds = {f"{tensor.dtype} on {tensor.device}" for tensor in tensors}
+    if len(kinds) > 1:
+        kinds = ", ".join(sorted(kinds))
+        raise TypeError(f"inputs, state and params must be of one kind, got {kinds}")
 
-    torch's own then takes the gradients for constants as well; but they depend on the weights.
+
+def what_steps_read(H, X):
+    """S for every step and one more, and the states in it, which the loop fills in step by step.
+
+    H: (num_hiddens, batch_size), the first state. X: (num_steps, num_inputs, batch_size).
+    S: (num_steps + 1, num_hiddens + num_inputs + 1, batch_size).
     """
-    refusing = once_differentiable(backward)
+    n, num_inputs = len(H), X.shape[1]
+    S = H.new_empty(len(X) + 1, n + num_inputs + 1, H.shape[1])
+    S[0, :n], S[:-1, n:-1], S[:, -1] = H, X, 1
+    return S, S[:, :n]
 
-    def backward_once(ctx, *grads):
-        if torch.is_grad_enabled():
-            grads = [grad.detach().requires_grad_() for grad in grads]
-        return refusing(ctx, *grads)
 
-    return backward_once
+def side_by_side(sequence):
+    """(num_steps, rows, batch_size) as a matrix, (rows, num_steps * batch_size)."""
+    return sequence.transpose(0, 1).flatten(1)
+
+
+def as_steps(matrix, num_steps):
+    """What `side_by_side` has put together, as steps again."""
+    return matrix.unflatten(1, (num_steps, -1)).transpose(0, 1)
+
+
+def input_gradient(ctx, W_x, D, num_steps):
+    """The gradient of X; None where none is wanted, as for one-hot columns."""
+    return as_steps(product(W_x, D), num_steps) if ctx.needs_input_grad[0] else None
+
+
+def tanh(A, out):
+    """tanh a = 2σ(2a) - 1, written into `out`.
+
+    torch computes σ two to three times as fast as tanh on a CPU. The rounding error is that of a
+    number near 1, which is 1e-7 in float32, also where the result is small.
+    """
+    if A.device.type != "cpu" or A.dtype != torch.float32:
+        return torch.tanh(A, out=out)
+    return torch.sigmoid(2 * A, out=out).mul_(2).sub_(1)
 
 
 class RNN(Function):
@@ -88,25 +113,28 @@ class RNN(Function):
 
     @staticmethod
     def forward(ctx, X, W, H):
-        S, Hs = begin_with(H, X)
-        times_W = times(W.T, S)
-        for S_t, H_new in zip(S, Hs[1:]):
-            tanh(times_W(S_t), out=H_new)
+        S, H = what_steps_read(H, X)
+        W_T = W.T.contiguous()
+        for t in range(len(X)):
+            tanh(product(W_T, S[t]), out=H[t + 1])
         ctx.save_for_backward(W, S)
-        return (wide(Hs[1:]),)
+        return (side_by_side(H[1:]),)
 
     @staticmethod
-    @once
+    @once_differentiable
     def backward(ctx, G_outputs):
         W, S = ctx.saved_tensors
-        n = W.shape[1]
-        Hs = S[1:, :n]
-        G, D, times_W_h = torch.zeros_like(Hs[0]), room(Hs, Hs.shape), times(W[:n], S)
-        for G_t, H, D_t in backwards(steps(G_outputs, D), Hs, D):
-            d_tanh(G.add_(G_t), H, grad_input=D_t)
-            G = times_W_h(D_t)
-        D = wide(D)
-        return input_gradient(ctx, W[n:-1], D, Hs), product(wide(S[:-1]), D.T), G
+        n, num_steps = W.shape[1], len(S) - 1
+        H, G_outputs = S[1:, :n], as_steps(G_outputs, num_steps)
+        D = 1 - H**2
+        G = torch.zeros_like(D[0])
+        for t in reversed(range(num_steps)):
+            G += G_outputs[t]
+            D[t] *= G
+            G = product(W[:n], D[t])
+        D = side_by_side(D)
+        W_grad = product(side_by_side(S[:-1]), D.T)
+        return input_gradient(ctx, W[n:-1], D, num_steps), W_grad, G
 
 
 class GRU(Function):
@@ -115,43 +143,44 @@ class GRU(Function):
     @staticmethod
     def forward(ctx, X, W, H):
         n, num_steps = len(H), len(X)
-        (S, Hs), (S_reset, RHs) = begin_with(H, X), begin_with(H, X)
-        RZ, H_tildes = room(H, (num_steps, 2 * n, H.shape[1])), room(H, (num_steps, *H.shape))
-        times_W_rz, times_W_hh = times(W.T[: 2 * n], S), times(W.T[2 * n :], S)
-        for S_t, S_reset_t, RZ_t, R, Z, H, RH, H_tilde, H_new in zip(
-            S, S_reset, RZ, *RZ.chunk(2, dim=1), Hs, RHs, H_tildes, Hs[1:]
-        ):
-            torch.sigmoid(times_W_rz(S_t), out=RZ_t)
-            torch.mul(R, H, out=RH)
-            tanh(times_W_hh(S_reset_t), out=H_tilde)
-            torch.lerp(H_tilde, H, Z, out=H_new)
-        ctx.save_for_backward(W, S, S_reset, RZ, H_tildes)
-        return (wide(Hs[1:]),)
+        (S, H), (S_reset, RH) = what_steps_read(H, X), what_steps_read(H, X)
+        RZ, H_tilde = H.new_empty(num_steps, 2 * n, H.shape[2]), torch.empty_like(H[1:])
+        R, Z = RZ.chunk(2, dim=1)
+        W_rz_T, W_hh_T = (part.T.contiguous() for part in W.split([2 * n, n], dim=1))
+        for t in range(num_steps):
+            torch.sigmoid(product(W_rz_T, S[t]), out=RZ[t])
+            torch.mul(R[t], H[t], out=RH[t])
+            tanh(product(W_hh_T, S_reset[t]), out=H_tilde[t])
+            torch.lerp(H_tilde[t], H[t], Z[t], out=H[t + 1])
+        ctx.save_for_backward(W, S, S_reset, RZ, H_tilde)
+        return (side_by_side(H[1:]),)
 
     @staticmethod
-    @once
+    @once_differentiable
     def backward(ctx, G_outputs):
-        W, S, S_reset, RZ, H_tildes = ctx.saved_tensors
-        num_steps, n, batch_size = H_tildes.shape
+        W, S, S_reset, RZ, H_tilde = ctx.saved_tensors
+        num_steps, n, _ = H_tilde.shape
         (R, Z), H_before = RZ.chunk(2, dim=1), S[:-1, :n]
-        D = room(RZ, (num_steps, 3 * n, batch_size))  # at first K
-        D_r, D_z, D_h = D.chunk(3, dim=1)
-        d_sigmoid(H_before, R, grad_input=D_r)
-        d_sigmoid(torch.sub(H_before, H_tildes, out=D_h), Z, grad_input=D_z)
-        d_tanh(torch.sub(1, Z, out=D_h), H_tildes, grad_input=D_h)
-        G, D_rz = torch.zeros_like(H_tildes[0]), D[:, : 2 * n]
-        times_W_rz, times_W_hh = times(W[:n, : 2 * n], D), times(W[:n, 2 * n :], D)
-        for G_t, D_rz_t, D_r_t, D_z_t, D_h_t, R_t, Z_t in backwards(
-            steps(G_outputs, D), D_rz, D_r, D_z, D_h, R, Z
-        ):
-            G.add_(G_t)
-            D_z_t.mul_(G)
-            G_RH = times_W_hh(D_h_t.mul_(G))
-            D_r_t.mul_(G_RH)
-            G = times_W_rz(D_rz_t).addcmul_(G, Z_t).addcmul_(G_RH, R_t)
-        D, read, read_reset = wide(D), wide(S[:-1]), wide(S_reset[:-1])
-        W_grads = product(read, D[: 2 * n].T), product(read_reset, D[2 * n :].T)
-        return input_gradient(ctx, W[n:-1], D, H_tildes), torch.cat(W_grads, dim=1), G
+        G_outputs = as_steps(G_outputs, num_steps)
+        D_r = H_before * R * (1 - R)
+        D_z = (H_before - H_tilde) * Z * (1 - Z)
+        D_h = (1 - Z) * (1 - H_tilde**2)
+        D = torch.cat([D_r, D_z, D_h], dim=1)
+        (D_r, D_z, D_h), D_rz = D.chunk(3, dim=1), D[:, : 2 * n]
+        W_rz, W_hh = (part.contiguous() for part in W[:n].split([2 * n, n], dim=1))
+        G = torch.zeros_like(H_tilde[0])
+        for t in reversed(range(num_steps)):
+            G += G_outputs[t]
+            D_z[t] *= G
+            D_h[t] *= G
+            G_RH = product(W_hh, D_h[t])
+            D_r[t] *= G_RH
+            G = product(W_rz, D_rz[t]) + G * Z[t] + G_RH * R[t]
+        D = side_by_side(D)
+        W_rz_grad = product(side_by_side(S[:-1]), D[: 2 * n].T)
+        W_hh_grad = product(side_by_side(S_reset[:-1]), D[2 * n :].T)
+        W_grad = torch.cat([W_rz_grad, W_hh_grad], dim=1)
+        return input_gradient(ctx, W[n:-1], D, num_steps), W_grad, G
 
 
 class GRUResetAfter(Function):
@@ -160,88 +189,87 @@ class GRUResetAfter(Function):
     @staticmethod
     def forward(ctx, X, W, H):
         n, num_steps = len(H), len(X)
-        S, Hs = begin_with(H, X)
-        ZRM, H_tildes = room(H, (num_steps, 3 * n, H.shape[1])), room(H, (num_steps, *H.shape))
-        ZR, Ms = ZRM.split([2 * n, n], dim=1)
-        A_h, times_W = product(W.T[3 * n :, n:], wide(S[:-1, n:])), times(W.T[: 3 * n], S)
-        for S_t, A_h_t, ZR_t, Z, R, M, H, H_tilde, H_new in zip(
-            S, steps(A_h, H_tildes), ZR, *ZR.chunk(2, dim=1), Ms, Hs, H_tildes, Hs[1:]
-        ):
-            A_zr, A_m = times_W(S_t).split([2 * n, n])
-            torch.sigmoid(A_zr, out=ZR_t)
-            torch.addcmul(A_h_t, R, M.copy_(A_m), out=H_tilde)
-            torch.lerp(tanh(H_tilde, out=H_tilde), H, Z, out=H_new)
-        ctx.save_for_backward(W, S, ZRM, H_tildes)
-        return (wide(Hs[1:]),)
+        S, H = what_steps_read(H, X)
+        ZRM, H_tilde = H.new_empty(num_steps, 3 * n, H.shape[2]), torch.empty_like(H[1:])
+        ZR, (Z, R, M) = ZRM[:, : 2 * n], ZRM.chunk(3, dim=1)
+        W_zrm_T, W_h_T = (part.T.contiguous() for part in W.split([3 * n, n], dim=1))
+        A_h = as_steps(product(W_h_T[:, n:], side_by_side(S[:-1, n:])), num_steps)
+        for t in range(num_steps):
+            A_zr, A_m = product(W_zrm_T, S[t]).split([2 * n, n])
+            torch.sigmoid(A_zr, out=ZR[t])
+            M[t] = A_m
+            tanh(A_h[t] + R[t] * A_m, out=H_tilde[t])
+            torch.lerp(H_tilde[t], H[t], Z[t], out=H[t + 1])
+        ctx.save_for_backward(W, S, ZRM, H_tilde)
+        return (side_by_side(H[1:]),)
 
     @staticmethod
-    @once
+    @once_differentiable
     def backward(ctx, G_outputs):
-        W, S, ZRM, H_tildes = ctx.saved_tensors
-        num_steps, n, batch_size = H_tildes.shape
+        W, S, ZRM, H_tilde = ctx.saved_tensors
+        num_steps, n, _ = H_tilde.shape
         (Z, R, M), H_before = ZRM.chunk(3, dim=1), S[:-1, :n]
-        D = room(ZRM, (num_steps, 4 * n, batch_size))  # at first K
-        D_z, D_r, D_m, D_h = D.chunk(4, dim=1)
-        d_sigmoid(torch.sub(H_before, H_tildes, out=D_h), Z, grad_input=D_z)
-        d_tanh(torch.sub(1, Z, out=D_h), H_tildes, grad_input=D_h)
-        torch.mul(D_h, R, out=D_m)
-        d_sigmoid(M, R, grad_input=D_r).mul_(D_h)
-        G, D_zrm = torch.zeros_like(H_tildes[0]), D[:, : 3 * n]
-        times_W_h = times(W[:n, : 3 * n], D)
-        for G_t, D_t, D_zrm_t, Z_t in backwards(
-            steps(G_outputs, D), D.unflatten(1, (4, n)), D_zrm, Z
-        ):
-            D_t.mul_(G.add_(G_t))
-            G = times_W_h(D_zrm_t).addcmul_(G, Z_t)
-        D, read, W_grad = wide(D), wide(S[:-1]), torch.zeros_like(W)
+        G_outputs = as_steps(G_outputs, num_steps)
+        D_z = (H_before - H_tilde) * Z * (1 - Z)
+        D_h = (1 - Z) * (1 - H_tilde**2)
+        D = torch.cat([D_z, D_h * M * R * (1 - R), D_h * R, D_h], dim=1)
+        D_gates, D_zrm = D.unflatten(1, (4, n)), D[:, : 3 * n]
+        W_zrm, G = W[:n, : 3 * n].contiguous(), torch.zeros_like(H_tilde[0])
+        for t in reversed(range(num_steps)):
+            G += G_outputs[t]
+            D_gates[t] *= G
+            G = product(W_zrm, D_zrm[t]) + G * Z[t]
+        D, read = side_by_side(D), side_by_side(S[:-1])
+        W_grad = torch.zeros_like(W)
         W_grad[:, : 3 * n] = product(read, D[: 3 * n].T)
         W_grad[n:, 3 * n :] = product(read[n:], D[3 * n :].T)
-        return input_gradient(ctx, W[n:-1], D, H_tildes), W_grad, G
+        return input_gradient(ctx, W[n:-1], D, num_steps), W_grad, G
 
 
 class LSTM(Function):
     """Rows o, i, f, c of A. Two gradients travel back: G with respect to H_t, G_C to C_t."""
 
     @staticmethod
-    def forward(ctx, X, W, H, C):
+    def forward(ctx, X, W, H, C_first):
         n, num_steps = len(H), len(X)
-        S, Hs = begin_with(H, X)
-        gates, tanhs = room(H, (num_steps, 4 * n, H.shape[1])), room(H, (num_steps, *H.shape))
-        Cs, (OIF, C_tildes) = room(C, (num_steps + 1, *C.shape)), gates.split([3 * n, n], dim=1)
-        Cs[0], times_W = C, times(W.T, S)
-        for S_t, OIF_t, O, I, F, C_tilde, C, C_new, tanh_C, H_new in zip(
-            S, OIF, *OIF.chunk(3, dim=1), C_tildes, Cs, Cs[1:], tanhs, Hs[1:]
-        ):
-            A_oif, A_c = times_W(S_t).split([3 * n, n])
-            torch.sigmoid(A_oif, out=OIF_t)
-            torch.mul(F, C, out=C_new).addcmul_(I, tanh(A_c, out=C_tilde))
-            torch.mul(O, tanh(C_new, out=tanh_C), out=H_new)
-        ctx.save_for_backward(W, S, gates, Cs, tanhs)
-        return wide(Hs[1:]), Cs[-1].clone()
+        S, H = what_steps_read(H, X)
+        gates, tanh_C = H.new_empty(num_steps, 4 * n, H.shape[2]), torch.empty_like(H[1:])
+        OIF, (O, I, F, C_tilde) = gates[:, : 3 * n], gates.chunk(4, dim=1)
+        C = torch.empty_like(H)
+        C[0], W_T = C_first, W.T.contiguous()
+        for t in range(num_steps):
+            A_oif, A_c = product(W_T, S[t]).split([3 * n, n])
+            torch.sigmoid(A_oif, out=OIF[t])
+            tanh(A_c, out=C_tilde[t])
+            torch.mul(F[t], C[t], out=C[t + 1]).addcmul_(I[t], C_tilde[t])
+            torch.mul(O[t], tanh(C[t + 1], out=tanh_C[t]), out=H[t + 1])
+        ctx.save_for_backward(W, S, gates, C, tanh_C)
+        return side_by_side(H[1:]), C[-1].clone()
 
     @staticmethod
-    @once
+    @once_differentiable
     def backward(ctx, G_outputs, G_C):
-        W, S, gates, Cs, tanhs = ctx.saved_tensors
-        (O, I, F, C_tilde), n = gates.chunk(4, dim=1), tanhs.shape[1]
-        D, K_tanh = room(gates, gates.shape), room(tanhs, tanhs.shape)
-        D_o, D_i, D_f, D_c = D.chunk(4, dim=1)  # at first K
-        d_sigmoid(tanhs, O, grad_input=D_o)
-        d_sigmoid(C_tilde, I, grad_input=D_i)
-        d_sigmoid(Cs[:-1], F, grad_input=D_f)
-        d_tanh(I, C_tilde, grad_input=D_c)
-        d_tanh(O, tanhs, grad_input=K_tanh)
-        G, G_C = torch.zeros_like(tanhs[0]), torch.zeros_like(tanhs[0]).copy_(G_C)
-        D_ifc, times_W_h = D.unflatten(1, (4, n))[:, 1:], times(W[:n], D)
-        for G_t, K_t, D_t, D_o_t, D_ifc_t, F_t in backwards(
-            steps(G_outputs, D), K_tanh, D, D_o, D_ifc, F
-        ):
-            D_o_t.mul_(G.add_(G_t))
-            D_ifc_t.mul_(G_C.addcmul_(G, K_t))
-            G_C.mul_(F_t)
-            G = times_W_h(D_t)
-        D = wide(D)
-        return input_gradient(ctx, W[n:-1], D, tanhs), product(wide(S[:-1]), D.T), G, G_C
+        W, S, gates, C, tanh_C = ctx.saved_tensors
+        num_steps, n, _ = tanh_C.shape
+        O, I, F, C_tilde = gates.chunk(4, dim=1)
+        G_outputs = as_steps(G_outputs, num_steps)
+        D_o = tanh_C * O * (1 - O)
+        D_i = C_tilde * I * (1 - I)
+        D_f = C[:-1] * F * (1 - F)
+        D_c = I * (1 - C_tilde**2)
+        D = torch.cat([D_o, D_i, D_f, D_c], dim=1)
+        D_o, D_ifc = D[:, :n], D.unflatten(1, (4, n))[:, 1:]
+        slope_C = O * (1 - tanh_C**2)
+        W_h, G = W[:n], torch.zeros_like(tanh_C[0])
+        for t in reversed(range(num_steps)):
+            G += G_outputs[t]
+            G_C = G_C + G * slope_C[t]
+            D_o[t] *= G
+            D_ifc[t] *= G_C
+            G, G_C = product(W_h, D[t]), G_C * F[t]
+        D = side_by_side(D)
+        W_grad = product(side_by_side(S[:-1]), D.T)
+        return input_gradient(ctx, W[n:-1], D, num_steps), W_grad, G, G_C
 
 
 LAYERS = {
@@ -250,9 +278,3 @@ LAYERS = {
     cells.gru_reset_after: GRUResetAfter,
     cells.lstm: LSTM,
 }
-
-
-def input_gradient(ctx, W_x, D, like):
-    """The gradient of X, in the steps of `like`; one-hot vectors want none."""
-    if ctx.needs_input_grad[0]:
-        return steps(product(W_x, D), like)

@@ -1,7 +1,7 @@
-"""Which way of computing the same network trains fastest? The race of lesson 11 and the benchmark.
+"""Which way of computing the same network trains fastest? The race of lesson 11.
 
 The runners take turns, one training step each, so that a busy moment hits all of them, and the
-median step counts. Ratios carry over to another machine; tokens per second do not.
+median step counts. Ratios carry over to a similar machine; tokens per second do not.
 """
 
 import statistics
@@ -18,18 +18,18 @@ from .training import fit, grad_clipping, parameters, sgd
 from .weights import copy_weights
 
 STAGES = {"literal": cells.unroll, "readable": readable.unroll, "by hand": by_hand.unroll}
-LAYERS = {
-    cells.rnn: nn.RNN,
-    cells.gru: nn.GRU,  # the other form, the only one that torch.nn has
-    cells.gru_reset_after: nn.GRU,
-    cells.lstm: nn.LSTM,
-}
-
 CELLS = {
     "RNN": cells.rnn,
     "GRU": cells.gru,
     "GRU, reset after": cells.gru_reset_after,
     "LSTM": cells.lstm,
+}
+# The only GRU of torch.nn resets after the product. It runs beside both of ours.
+IN_TORCH_NN = {
+    cells.rnn: nn.RNN,
+    cells.gru: nn.GRU,
+    cells.gru_reset_after: nn.GRU,
+    cells.lstm: nn.LSTM,
 }
 
 
@@ -37,19 +37,33 @@ def runners(cell, vocab_size=28, num_hiddens=256, num_layers=1, bidirectional=Fa
     """The same model at every stage, and around the layer of `torch.nn`: {name: network}.
 
     All have the same weights and compute the same, except `cells.gru`, which torch.nn has not.
+    ValueError for a cell that is not in the race.
     """
+    readable.check_cell(cell, IN_TORCH_NN)
+    layer = IN_TORCH_NN[cell](vocab_size, num_hiddens, num_layers, bidirectional=bidirectional)
     nets = {}
     for name, unroll in STAGES.items():
         functions = cells.network(cell, num_layers, bidirectional, unroll=unroll)
-        nets[name] = RNNModelScratch(
-            vocab_size, num_hiddens, device, *functions, one_hot=name == "literal"
-        )
+        one_hot = unroll is cells.unroll
+        net = RNNModelScratch(vocab_size, num_hiddens, device, *functions, one_hot=one_hot)
+        nets[name] = net
         literal = nets["literal"].params
-        nets[name].params = [param.detach().clone().requires_grad_() for param in literal]
-    layer = LAYERS[cell](vocab_size, num_hiddens, num_layers, bidirectional=bidirectional)
+        net.params = [param.detach().clone().requires_grad_() for param in literal]
     nets["torch.nn"] = RNNModel(layer, vocab_size).to(device)
     copy_weights(nets["literal"], nets["torch.nn"])
     return nets
+
+
+def keep_freed_memory():
+    """Let this process keep the memory that a training step frees, for the next step.
+
+    The C library of most Linux systems, glibc, gives large freed blocks back to the system. Every
+    step then asks for fresh memory, and the system has to fill each page of it with zeros. glibc
+    keeps blocks up to the size of the largest that it has seen freed (M_MMAP_THRESHOLD in
+    mallopt(3)). So one large block, of which no byte is used, changes this until the process
+    ends. With another C library nothing happens.
+    """
+    torch.empty(30 * 2**20, dtype=torch.uint8, device="cpu")
 
 
 def tokens_per_second(nets, X, Y, rounds=20):
@@ -75,6 +89,30 @@ def _step(net, X, Y):
     return timer.stop()
 
 
+def draw(speeds):
+    """A bar chart of {cell: {stage: tokens per second}}: how many times as fast as the literal."""
+    import matplotlib.pyplot as plt
+
+    stages = list(next(iter(speeds.values())))
+    height = 0.8 / len(stages)
+    set_figsize((7.2, 0.9 + 0.6 * len(speeds)))
+    _, axes = plt.subplots(layout="constrained")
+    for k, stage in enumerate(stages):
+        ratios = [row[stage] / row[stages[0]] for row in speeds.values()]
+        places = [place + k * height for place in range(len(speeds))]
+        bars = axes.barh(places, ratios, 0.9 * height, label=stage)
+        axes.bar_label(bars, [f"{ratio:.2f}" for ratio in ratios], padding=3, fontsize=8)
+    axes.set_yticks([place + 1.5 * height for place in range(len(speeds))], list(speeds))
+    axes.invert_yaxis()
+    axes.set_xlabel(f"training speed ({stages[0]} = 1)")
+    axes.grid(axis="y", visible=False)
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return axes
+
+
+# moves to tools/bench.py
+
+
 def seconds_to(goal, net, train_iter, vocab, lr, num_epochs, **recipe):
     """Seconds of training, and the epoch, in which the training perplexity first is at `goal`;
     (None, None) where it never is.
@@ -93,6 +131,7 @@ def run_all(rounds, device="cpu"):
 
     {name: {stage: tokens per second}}: batches of 32 texts of 35 letters, 256 hidden units.
     """
+    keep_freed_memory()
     torch.manual_seed(0)
     X, Y = torch.randint(28, (2, 32, 35), device=device)
     races = {name: (cell, 1, False) for name, cell in CELLS.items()}
@@ -124,7 +163,8 @@ def time_to_quality(goal, quick=False):
         for recipe, (unroll, rate, epochs, options) in recipes.items():
             torch.manual_seed(0)
             functions = cells.network(CELLS[name], unroll=unroll)
-            net = RNNModelScratch(len(vocab), 256, "cpu", *functions)
+            one_hot = unroll is cells.unroll
+            net = RNNModelScratch(len(vocab), 256, "cpu", *functions, one_hot=one_hot)
             if recipe == "D2L":
                 for param in net.params:
                     nn.init.normal_(param, 0, 0.01 if param.dim() == 2 else 0)
@@ -133,24 +173,3 @@ def time_to_quality(goal, quick=False):
             rows[recipe] = {"seconds": seconds, "epoch": epoch, "epochs": epochs}
         taken[name] = rows
     return taken
-
-
-def draw(speeds):
-    """A bar chart of {cell: {stage: tokens per second}}: how many times as fast as the literal."""
-    import matplotlib.pyplot as plt
-
-    stages = list(next(iter(speeds.values())))
-    height = 0.8 / len(stages)
-    set_figsize((7.2, 0.9 + 0.6 * len(speeds)))
-    _, axes = plt.subplots(layout="constrained")
-    for k, stage in enumerate(stages):
-        ratios = [row[stage] / row[stages[0]] for row in speeds.values()]
-        places = [place + k * height for place in range(len(speeds))]
-        bars = axes.barh(places, ratios, 0.9 * height, label=stage)
-        axes.bar_label(bars, [f"{ratio:.2f}" for ratio in ratios], padding=3, fontsize=8)
-    axes.set_yticks([place + 1.5 * height for place in range(len(speeds))], list(speeds))
-    axes.invert_yaxis()
-    axes.set_xlabel(f"training speed ({stages[0]} = 1)")
-    axes.grid(axis="y", visible=False)
-    axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    return axes

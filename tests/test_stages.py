@@ -7,9 +7,18 @@ from hypothesis import strategies as st
 from torch import nn
 
 import d2lmini as d2l
-from d2lmini import by_hand, cells, kernels, layers, readable
+from d2lmini import by_hand, cells, products, race, readable, training
 
 STAGES = [readable.unroll, by_hand.unroll]
+IN_TORCH_NN = {
+    "RNN": (cells.rnn, nn.RNN),
+    "GRU": (cells.gru_reset_after, nn.GRU),
+    "LSTM": (cells.lstm, nn.LSTM),
+}
+# The products of float32 on a CPU can take a path of their own.
+ONEDNN = [False]
+if torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+    ONEDNN.append(True)
 CELLS = [cells.rnn, cells.gru, cells.gru_reset_after, cells.lstm]
 few = st.integers(1, 5)
 
@@ -51,14 +60,24 @@ def assert_same(actual, expected, atol=1e-12):
 @pytest.mark.parametrize("unroll", STAGES)
 @pytest.mark.parametrize("cell", CELLS)
 @settings(max_examples=25, deadline=None)
-@given(st.tuples(st.integers(2, 6), few, few, few), st.integers(1, 3), st.booleans(), st.booleans())
-def test_every_stage_is_the_literal_network(cell, unroll, shape, num_layers, bidirectional, bias):
+@given(
+    st.tuples(st.integers(2, 6), few, few, few),
+    st.integers(1, 3),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+)
+def test_every_stage_is_the_literal_network(
+    cell, unroll, shape, num_layers, bidirectional, bias, one_hot
+):
     vocab_size, num_hiddens, batch_size, num_steps = shape
     torch.manual_seed(0)
     sizes = vocab_size, num_hiddens, "cpu"
     literal = d2l.RNNModelScratch(*sizes, *cells.network(cell, num_layers, bidirectional, bias))
     fast = d2l.RNNModelScratch(
-        *sizes, *cells.network(cell, num_layers, bidirectional, bias, unroll=unroll)
+        *sizes,
+        *cells.network(cell, num_layers, bidirectional, bias, unroll=unroll),
+        one_hot=one_hot,
     )
     fast.params = leaves(literal.params)
     X = torch.randint(vocab_size, (batch_size, num_steps))
@@ -79,59 +98,72 @@ def test_gradcheck(cell, tokens):
     assert torch.autograd.gradcheck(run, (inputs, *state, *params))
 
 
+def network_beside_torch_nn(name, unroll, vocab_size, num_hiddens, **options):
+    """A network at one stage, and one around the layer of `torch.nn`, with the same weights."""
+    cell, layer = IN_TORCH_NN[name]
+    theirs = d2l.RNNModel(layer(vocab_size, num_hiddens, **options), vocab_size)
+    functions = cells.network(cell, unroll=unroll, **options)
+    ours = d2l.RNNModelScratch(vocab_size, num_hiddens, "cpu", *functions, one_hot=False)
+    d2l.copy_weights(theirs, ours)
+    return ours, theirs
+
+
+@pytest.mark.parametrize("unroll", STAGES)
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("num_layers", [1, 2])
 @pytest.mark.parametrize("name", ["RNN", "GRU", "LSTM"])
-def test_layers_are_those_of_torch_nn(name, num_layers, bidirectional, bias):
+def test_stages_are_the_layers_of_torch_nn(name, num_layers, bidirectional, bias, unroll):
     torch.manual_seed(0)
     options = {"num_layers": num_layers, "bidirectional": bidirectional, "bias": bias}
-    theirs, ours = (getattr(module, name)(5, 4, **options) for module in (nn, layers))
-    ours.load_state_dict(theirs.state_dict())
-    vectors, tokens = torch.randn(6, 3, 5), torch.randint(5, (6, 3))
-    for inputs, its_inputs in ((vectors, vectors), (tokens, torch.eye(5)[tokens])):
-        found = []
-        for layer, x in ((ours, inputs), (theirs, its_inputs)):
-            layer.zero_grad()
-            outputs, state = layer(x)
-            parts = [outputs, *(state if name == "LSTM" else [state])]
+    ours, theirs = network_beside_torch_nn(name, unroll, 5, 4, **options)
+    for one_hot in (False, True):
+        ours.one_hot = one_hot
+        X, found = torch.randint(5, (3, 6)), []
+        for net in (ours, theirs):
+            logits, state = net(X)
+            parts = [logits, *(state if isinstance(state, tuple) else [state])]
             torch.manual_seed(1)
             sum((part * torch.randn(part.shape)).sum() for part in parts).backward()
-            found.append(parts + [param.grad.clone() for param in layer.parameters()])
+            found.append(parts)
         assert_same(*found)
-    net = d2l.RNNModel(ours, 5)
-    assert isinstance(net.begin_state(batch_size=2), tuple) == (name == "LSTM")
-    X = tokens.T
-    again, _ = net(X, net.begin_state(batch_size=3))
-    assert_same([net(X)[0]], [again], atol=0)
+        for mine, its in d2l.compare_gradients(ours, theirs).values():
+            torch.testing.assert_close(mine, its, rtol=0, atol=1e-12)
+        theirs.zero_grad()
+        for param in ours.params:
+            param.grad = None
 
 
-@pytest.mark.parametrize("large", [2**30, 0])
+@pytest.mark.parametrize("onednn", ONEDNN)
+@pytest.mark.parametrize("unroll", STAGES)
 @pytest.mark.parametrize("name", ["RNN", "GRU", "LSTM"])
-def test_float32_is_as_near_to_float64_as_torch_nn_is(name, large, monkeypatch):
-    # On a CPU the products of float32 take a path of their own.
-    monkeypatch.setattr(kernels, "LARGE", large)
+def test_float32_is_as_near_to_float64_as_torch_nn_is(name, unroll, onednn, monkeypatch):
+    monkeypatch.setattr(products, "LARGE", 0)
+    monkeypatch.setattr(products, "ONEDNN_IS_FASTER", onednn)
     torch.manual_seed(0)
-    exact = getattr(nn, name)(28, 64, num_layers=2)
-    X = torch.randn(35, 8, 28)
-    expected = torch.autograd.grad(exact(X)[0].square().sum(), list(exact.parameters()))
-    errors = []
-    for module in (layers, nn):
-        layer = getattr(module, name)(28, 64, num_layers=2).float()
-        layer.load_state_dict(exact.state_dict())
-        grads = torch.autograd.grad(layer(X.float())[0].square().sum(), list(layer.parameters()))
-        errors.append(
-            max(
-                (grad.double() - right).abs().max() / right.abs().max()
-                for grad, right in zip(grads, expected)
-            )
-        )
+    ours, theirs = network_beside_torch_nn(name, unroll, 28, 64, num_layers=2)
+    X, found = torch.randint(28, (8, 35)), []
+    for dtype in (torch.float64, torch.float32):
+        for net in (ours, theirs):
+            for param in training.parameters(net):
+                param.data, param.grad = param.data.to(dtype), None
+            state = net.begin_state(batch_size=8)
+            state = tuple(part.to(dtype) for part in state) if type(state) is tuple else state
+            net(X, state)[0].square().sum().backward()
+        found.append(d2l.compare_gradients(ours, theirs))
+    exact, single = found
+    scales = {name: its.abs().max() for name, (_, its) in exact.items()}
+    errors = [
+        max((single[name][k] - its).abs().max() / scales[name] for name, (_, its) in exact.items())
+        for k in (0, 1)
+    ]
     assert errors[0] < 1e-5 and errors[0] < 10 * errors[1]
 
 
-@pytest.mark.parametrize("large", [2**30, 0])
-def test_float32_of_the_gru_that_resets_before(large, monkeypatch):
-    monkeypatch.setattr(kernels, "LARGE", large)
+@pytest.mark.parametrize("onednn", ONEDNN)
+def test_float32_of_the_gru_that_resets_before(onednn, monkeypatch):
+    monkeypatch.setattr(products, "LARGE", 0)
+    monkeypatch.setattr(products, "ONEDNN_IS_FASTER", onednn)
     params, state = random_cell(cells.gru)
     X, found = torch.randn(5, 2, 4), []
     for dtype, unroll in ((torch.float64, cells.unroll), (torch.float32, by_hand.unroll)):
@@ -143,33 +175,48 @@ def test_float32_of_the_gru_that_resets_before(large, monkeypatch):
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_large_vocabulary_is_looked_up(cell, monkeypatch):
+def test_words_are_looked_up(cell, monkeypatch):
     params, state = random_cell(cell)
     tokens, found = torch.randint(4, (5, 2), dtype=torch.int32), []
-    for many in (5, 4):
-        monkeypatch.setattr(by_hand, "MANY", many)
+    for words in (5, 4):
+        monkeypatch.setattr(by_hand, "WORDS", words)
         outputs, last = by_hand.unroll(cell, tokens, state, params)
-        assert (outputs.stride(2) == 1) == (many == 4)  # the steps are columns, or they are rows
+        assert (outputs.stride(2) == 1) == (words == 4)  # the steps are columns, or they are rows
         total = outputs.square().sum() + sum(part.sum() for part in last)
         found.append([outputs, *last, *torch.autograd.grad(total, [*params, *state])])
     assert_same(*found)
 
 
-def test_a_second_backward_pass_and_none_at_all():
+@pytest.mark.parametrize("unroll", STAGES)
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_second_backward_pass_and_none_at_all(cell, unroll):
     torch.manual_seed(0)
-    net = d2l.RNNModel(layers.GRU(5, 4), 5)
+    functions = cells.network(cell, unroll=unroll)
+    net = d2l.RNNModelScratch(5, 4, "cpu", *functions, one_hot=False)
     X = torch.randint(5, (2, 3))
     loss = net(X)[0].square().sum()
     loss.backward(retain_graph=True)
-    once = [param.grad.clone() for param in net.parameters()]
+    once = [param.grad.clone() for param in net.params]
     loss.backward()
-    assert_same([param.grad for param in net.parameters()], [2 * grad for grad in once])
+    assert_same([param.grad for param in net.params], [2 * grad for grad in once])
     with torch.no_grad():
         assert net(X)[0].grad_fn is None
-    weights = list(net.rnn.parameters())
-    grads = torch.autograd.grad(net(X)[0].square().sum(), weights, create_graph=True)
+    grads = torch.autograd.grad(net(X)[0].square().sum(), net.params, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         sum(grad.sum() for grad in grads).backward()
+
+
+def test_tanh_to_the_last_digits():
+    values = torch.linspace(-30, 30, 100_001, dtype=torch.float64)
+    for dtype in (torch.float64, torch.float32, torch.bfloat16):
+        A, atol = values.to(dtype), 2 * torch.finfo(dtype).eps
+        expected = torch.tanh(A.double())
+        out = by_hand.tanh(A, out=torch.empty_like(A))
+        torch.testing.assert_close(out.double(), expected, rtol=0, atol=atol)
+        assert by_hand.tanh(A, out=A) is A and A.equal(out)
+    far = torch.tensor([float("inf"), -float("inf"), float("nan")], dtype=torch.float32)
+    expected = torch.tanh(far)
+    torch.testing.assert_close(by_hand.tanh(far, out=far), expected, equal_nan=True)
 
 
 def test_a_trained_network_learns_the_same_at_every_stage():
@@ -186,34 +233,22 @@ def test_a_trained_network_learns_the_same_at_every_stage():
     assert_same(losses[1:], [losses[0]] * 2, atol=1e-10)
 
 
+def test_a_cell_that_a_stage_has_not_is_named():
+    known = r"cell must be one of rnn, gru, gru_reset_after, lstm \(d2lmini.cells\), got"
+    for unroll in STAGES:
+        with pytest.raises(ValueError, match=known):
+            unroll(nn.RNNCell, None, (), [])
+    with pytest.raises(ValueError, match=known):
+        race.runners(nn.RNNCell)
+
+
 def test_bad_arguments_are_named():
-    with pytest.raises(ValueError, match=r"cell must be one of d2lmini.cells, got"):
-        readable.unroll(nn.RNNCell, None, (), [])
-    with pytest.raises(ValueError, match=r"\(num_steps, batch_size\); got torch.int64 of shape"):
-        layers.GRU(5, 4)(torch.zeros(2, 3, 5, dtype=torch.long))
-    with pytest.raises(ValueError, match=r"hx must have the shape \(1, 3, 4\), got \(1, 1, 4\)"):
-        layers.GRU(5, 4)(torch.zeros(2, 3, 5), torch.zeros(1, 1, 4))
-    with pytest.raises(TypeError, match="RNN has no nonlinearity"):
-        layers.RNN(5, 4, nonlinearity="relu")
     params = [torch.randn(5, 4), torch.randn(4, 4), torch.randn(4)]
     for unroll in STAGES:
         with pytest.raises(ValueError, match=r"num_hiddens\) = \(3, 4\), got \(1, 4\)"):
             unroll(cells.rnn, torch.zeros(2, 3, 5), (torch.zeros(1, 4),), params)
         with pytest.raises(ValueError, match="inputs must have 5 numbers a step, got 6"):
             unroll(cells.rnn, torch.zeros(2, 3, 6), (torch.zeros(3, 4),), params)
-
-
-@pytest.mark.parametrize("unroll", STAGES)
-@pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("loss", [torch.Tensor.square, torch.Tensor.clone])  # one is linear
-@pytest.mark.parametrize("of", ["state", "params"])
-def test_no_second_derivative(of, loss, cell, unroll):
-    params, state = random_cell(cell)
-    outputs, _ = unroll(cell, torch.randn(5, 2, 4), state, params)
-    leaves = state if of == "state" else params
-    grads = torch.autograd.grad(loss(outputs).sum(), leaves, create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
-        sum(grad.square().sum() for grad in grads).backward()
 
 
 @pytest.mark.parametrize("unroll", STAGES)
