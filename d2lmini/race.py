@@ -10,11 +10,10 @@ import torch
 from torch import nn
 
 from . import by_hand, cells, readable
-from .loaders import load_data_time_machine
 from .models import RNNModel, RNNModelScratch
 from .plotting import set_figsize
 from .tools import Timer
-from .training import fit, grad_clipping, parameters, sgd
+from .training import grad_clipping, parameters, sgd
 from .weights import copy_weights
 
 STAGES = {"literal": cells.unroll, "readable": readable.unroll, "by hand": by_hand.unroll}
@@ -108,68 +107,3 @@ def draw(speeds):
     axes.grid(axis="y", visible=False)
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return axes
-
-
-# moves to tools/bench.py
-
-
-def seconds_to(goal, net, train_iter, vocab, lr, num_epochs, **recipe):
-    """Seconds of training, and the epoch, in which the training perplexity first is at `goal`;
-    (None, None) where it never is.
-
-    recipe: `optimizer` and `schedule`, as those of `train_ch8`.
-    """
-    timer = Timer()
-    for history in fit(net, train_iter, vocab, lr, num_epochs, prefixes=[], **recipe):
-        if history.perplexity <= goal:
-            return timer.stop(), history.epoch
-    return None, None
-
-
-def run_all(rounds, device="cpu"):
-    """Training speed of every cell at every stage, beside the literal equations and torch.nn.
-
-    {name: {stage: tokens per second}}: batches of 32 texts of 35 letters, 256 hidden units.
-    """
-    keep_freed_memory()
-    torch.manual_seed(0)
-    X, Y = torch.randint(28, (2, 32, 35), device=device)
-    races = {name: (cell, 1, False) for name, cell in CELLS.items()}
-    races["LSTM, 2 layers"] = cells.lstm, 2, False
-    races["LSTM, 2 layers, both directions"] = cells.lstm, 2, True
-    taken = {}
-    for name, (cell, num_layers, bidirectional) in races.items():
-        nets = runners(cell, 28, 256, num_layers, bidirectional, device)
-        taken[name] = tokens_per_second(nets, X, Y, rounds)
-    return taken
-
-
-def time_to_quality(goal, quick=False):
-    """Seconds and epochs to a training perplexity, with D2L's recipe and with the course's.
-
-    Both train the same cell, from scratch for D2L's recipe and by hand for the course's, on the
-    first 10,000 letters of the course's text. D2L's weights start from N(0, 0.01²) and its biases
-    from zero; that recipe was made to be simple, and the course's was tuned.
-    """
-    train_iter, vocab = load_data_time_machine(32, 35)
-    adam = {"optimizer": torch.optim.Adam, "schedule": lambda done: 1 - done}
-    taken = {}
-    for name, lr, num_epochs in (("GRU", 0.01, 60), ("LSTM", 0.01, 80)):
-        recipes = {
-            "D2L": (cells.unroll, 1, 500, {}),
-            "course": (by_hand.unroll, lr, num_epochs, adam),
-        }
-        rows = {}
-        for recipe, (unroll, rate, epochs, options) in recipes.items():
-            torch.manual_seed(0)
-            functions = cells.network(CELLS[name], unroll=unroll)
-            one_hot = unroll is cells.unroll
-            net = RNNModelScratch(len(vocab), 256, "cpu", *functions, one_hot=one_hot)
-            if recipe == "D2L":
-                for param in net.params:
-                    nn.init.normal_(param, 0, 0.01 if param.dim() == 2 else 0)
-            epochs = 2 if quick else epochs
-            seconds, epoch = seconds_to(goal, net, train_iter, vocab, rate, epochs, **options)
-            rows[recipe] = {"seconds": seconds, "epoch": epoch, "epochs": epochs}
-        taken[name] = rows
-    return taken

@@ -57,28 +57,6 @@ def compare_gradients(scratch, concise):
     return {name: (ours.grad, view(its.grad)) for name, ours, its, _, view in matches}
 
 
-def torch_params(layer):
-    """The parameters of an `nn.RNN`, `nn.GRU` or `nn.LSTM` as those of its cell, for `cells.stack`.
-
-    A list for each layer and direction, in the order of `cells.names`, made of views of the
-    layer's own tensors, so that gradients arrive there; two biases are added where we have one.
-    """
-    ours, its = _orders(layer)
-    params = []
-    for W_x, W_h, *biases in layer.all_weights:
-        b, b_hh = biases or [W_x.new_zeros(W_x.shape[0])] * 2
-        parts = {}
-        for letter in ours:
-            view = _gate(its.index(letter), layer.hidden_size)
-            alone = isinstance(layer, nn.GRU) and letter == "h"
-            parts["W_x" + letter], parts["W_h" + letter] = view(W_x), view(W_h)
-            parts["b_" + letter] = view(b) if alone else view(b) + view(b_hh)
-            if alone:
-                parts["b_hh"] = view(b_hh)
-        params.append(list(parts.values()))
-    return params
-
-
 def _match(scratch, concise):
     """For each of our parameters: name, tensor, torch.nn's tensor, its second bias or None, and
     the view that shows the same numbers in torch.nn's as ours."""
