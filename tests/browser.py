@@ -144,7 +144,7 @@ class Notebook:
 
     def run_all(self):
         """Run all cells, and wait until they are done, or not to be run because one failed."""
-        prompts = "[...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')]"
+        prompts = "[...document.querySelectorAll('.jp-CodeCell .jp-InputArea-prompt')]"
         self.page.evaluate(f"{prompts}.forEach(prompt => prompt.textContent = '')")
         self.menu("Run", "Run All Cells")
         self.page.wait_for_function(f"{prompts}.every(e => /{DONE}/.test(e.textContent))")
