@@ -1,14 +1,17 @@
 """tools/course.py on a course of two tiny lessons."""
 
 import base64
+import contextlib
 import re
+import runpy
 import shutil
 import subprocess
 import sys
 import venv
 import zipfile
-from io import BytesIO
+from io import BytesIO, StringIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -75,8 +78,23 @@ def project(tmp_path):
 
 
 def course(project, *arguments):
-    command = [sys.executable, project / "tools" / "course.py", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=project)
+    """Run the project's own tools/course.py, in this process, which has imported what it needs."""
+    path, stdout, stderr = project / "tools" / "course.py", StringIO(), StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(stdout),
+        contextlib.redirect_stderr(stderr),
+    ):
+        patch.chdir(project)
+        patch.setattr(sys, "argv", [str(path), *arguments])
+        try:
+            runpy.run_path(str(path), run_name="__main__")
+            code = 0
+        except SystemExit as end:
+            code = end.code
+            if isinstance(code, str):
+                code, _ = 1, stderr.write(code)
+    return SimpleNamespace(returncode=code, stdout=stdout.getvalue(), stderr=stderr.getvalue())
 
 
 def snapshot(project):
@@ -235,7 +253,7 @@ def bare_python(tmp_path_factory):
 def run_set_up(project, python, folder, then=""):
     folder.mkdir(exist_ok=True)
     course(project, "generate")
-    command = [python, "-c", set_up(project) + "\n" + then]
+    command = [python, "-E", "-c", set_up(project) + "\n" + then]
     return subprocess.run(command, capture_output=True, text=True, cwd=folder)
 
 
