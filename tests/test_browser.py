@@ -47,6 +47,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("course")
     for lesson in LESSONS:
         shutil.copy(lesson, folder)
+    shutil.copytree(LESSONS[0].parent / "images", folder / "images")
     return folder
 
 
