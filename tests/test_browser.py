@@ -19,7 +19,6 @@ if find_chromium() is None:
 COURSE = Path(__file__).resolve().parent.parent / "course"
 HOMEWORK = COURSE.parent / "instructors" / "source" / "2_rnn" / "2_rnn.ipynb"  # solved
 LESSONS = [*sorted(COURSE.glob("*.ipynb")), HOMEWORK]
-USUAL = ("01_rnn_scratch", "04_gru_concise")  # those that are opened in the short check, too
 KERNEL = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
 
 # The cells of the small notebooks, which a test runs by their numbers.
@@ -75,13 +74,8 @@ def write(path, cells):
     return nb
 
 
-@pytest.mark.parametrize(
-    "lesson",
-    [
-        pytest.param(path, id=path.stem, marks=() if path.stem in USUAL else pytest.mark.long)
-        for path in LESSONS
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
 def test_lesson(open_notebook, lesson):
     with open_notebook(lesson.name) as notebook:
         notebook.run_all()
@@ -172,6 +166,7 @@ def test_menus_and_the_list_of_runs(small, folder):
         assert notebook.problems() == []
 
 
+@pytest.mark.long
 def test_only_one_run_trains_after_fifty_random_events(small):
     dice = random.Random(0)
     with small(SET_UP, PANEL, PANEL, COUNT, JOIN) as notebook:
@@ -209,6 +204,7 @@ def random_event(notebook, dice):
         notebook.interrupt()
 
 
+@pytest.mark.long
 def test_the_panel_works_after_a_restart_of_the_kernel(small):
     with small(SET_UP, PANEL) as notebook:
         notebook.run_all()
@@ -223,6 +219,7 @@ def test_the_panel_works_after_a_restart_of_the_kernel(small):
         assert notebook.problems() == []
 
 
+@pytest.mark.long
 def test_closing_the_panel_in_a_cell_ends_its_thread(small):
     with small(SET_UP, PANEL, COUNT, JOIN, CLOSE) as notebook:
         for cell in range(2):

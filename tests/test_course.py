@@ -519,14 +519,6 @@ def test_nbval_notices_a_change(tmp_path):
     )
 
 
-def test_nbval_notices_a_change_in_the_first_lesson(tmp_path):
-    nb = nbformat.read(LESSONS[0], as_version=4)
-    # Up to the first output that is compared, so that this runs in seconds.
-    last = next(number for number, cell in enumerate(nb.cells, 1) if compared(cell))
-    nb.cells = nb.cells[:last]
-    assert_nbval_notices_a_change(nb, tmp_path)
-
-
 @pytest.mark.long
 @pytest.mark.parametrize("options", [(), ("-n", "1")], ids=["alone", "xdist"])
 def test_nbval_finds_figures_where_mplbackend_is_set(options, tmp_path):

@@ -314,6 +314,7 @@ def start(server, cache, plain="plain", **environment):
     )
 
 
+@pytest.mark.long
 def test_two_processes_at_once(server, cache):
     server.answer = "together"  # nobody gets an answer before both have asked
     processes = [start(server, cache) for _ in range(2)]
@@ -324,6 +325,7 @@ def test_two_processes_at_once(server, cache):
     assert (cache / "timemachine.txt").read_bytes() == TEXT
 
 
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl for a certificate")
 def test_https_with_a_certificate(server, cache, tmp_path):
     certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"

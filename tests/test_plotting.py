@@ -223,6 +223,7 @@ def checkout(**more):
     return keep | {"PYTHONPATH": folder, "OMP_NUM_THREADS": "1"} | more
 
 
+@pytest.mark.long
 def test_a_plain_script_needs_no_display_and_no_matplotlib(tmp_path):
     command = [sys.executable, "-c", PLAIN, str(tmp_path / "curve.png")]
     done = subprocess.run(command, env=checkout(), capture_output=True, text=True)
@@ -401,6 +402,7 @@ def test_formats_of_ordinary_figures(executed):
     assert len(pictures(png)) == len(png.outputs) == 1
 
 
+@pytest.mark.long
 def test_strict_nbval_passes(executed, tmp_path):
     notebook = nbformat.from_dict({**executed[0], "cells": executed[0].cells[: len(CELLS)]})
     nbformat.write(notebook, tmp_path / "lesson.ipynb")

@@ -212,6 +212,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another allocator")
 def test_freed_memory_is_kept():
     done = subprocess.run([sys.executable, "-c", TRAINING], capture_output=True, text=True)

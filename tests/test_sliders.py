@@ -681,11 +681,13 @@ while not box.runs[0].history.epoch:
 """
 
 
+@pytest.mark.long
 def test_a_script_may_end_while_a_run_is_under_way():
     done = subprocess.run([sys.executable, "-c", EXIT], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.long
 def test_an_interrupted_run_stays_for_comparison_until_room_is_wanted():
     t = tried(num_epochs=200, num_hiddens=4)
     t.button.click()

@@ -257,11 +257,13 @@ def run_set_up(project, python, folder, then=""):
     return subprocess.run(command, capture_output=True, text=True, cwd=folder)
 
 
+@pytest.mark.long
 def test_set_up_says_what_to_do(project, bare_python, tmp_path):
     result = run_set_up(project, bare_python, tmp_path / "alone")
     assert "ModuleNotFoundError: d2lmini is not installed: run" in result.stderr
 
 
+@pytest.mark.long
 def test_set_up_installs_the_wheel_beside_it(project, bare_python, tmp_path):
     folder = tmp_path / "beside"
     folder.mkdir()
