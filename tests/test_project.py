@@ -63,7 +63,8 @@ def code_blocks():
 
 
 def test_readme_has_two_commands():
-    tests = ".venv/bin/python -m pytest -n 2 --dist loadfile --nbval tests course --ignore course/solutions"
+    options = "-n 2 --dist loadfile --nbval tests course --ignore course/solutions"
+    tests = f".venv/bin/python -m pytest {options}"
     first = INSTALL + ".venv/bin/jupyter lab course/00_text_and_language_models.ipynb"
     assert [code for kind, code in code_blocks() if kind == "sh"] == [first, INSTALL + tests]
     assert (ROOT / first.split()[-1]).exists()
