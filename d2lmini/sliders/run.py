@@ -136,12 +136,11 @@ def train(run, recipe, stop, show):
 
 
 def _epochs(run, recipe, stop, show):
-    batches = Batches(recipe.train_iter, run.generator)
+    batches = Batches(recipe.train_iter, stop, run.generator)
+    val_iter = recipe.val_iter and Batches(recipe.val_iter, stop)
     num_batches = operator.length_hint(recipe.train_iter)  # 0 where it is unknown
 
     def after_batch(perplexity, _):
-        if stop.is_set():
-            raise Stopped
         if num_batches:
             part = min(1.0, batches.given / num_batches)
             run.latest = run.history.epoch + part, perplexity
@@ -154,7 +153,7 @@ def _epochs(run, recipe, stop, show):
     next_look = 0.0
     for history in fit(
         run.net, batches, recipe.vocab, run.lr, recipe.num_epochs, recipe.device,
-        getattr(recipe.train_iter, "use_random_iter", False), val_iter=recipe.val_iter,
+        batches.use_random_iter, val_iter=val_iter,
         optimizer=recipe.optimizer, schedule=recipe.schedule, prefixes=recipe.prefixes,
         watch=after_batch,
     ):  # fmt: skip
@@ -170,15 +169,22 @@ def _epochs(run, recipe, stop, show):
 
 
 class Batches:
-    """The batches of `data_iter`, an epoch each time, all drawn from one generator."""
+    """The batches of `data_iter`, an epoch each time, until the event `stop` is set."""
 
-    def __init__(self, data_iter, generator):
-        self.data_iter, self.generator = data_iter, generator
+    def __init__(self, data_iter, stop, generator=None):
+        self.data_iter, self.stop, self.generator = data_iter, stop, generator
+        self.use_random_iter = getattr(data_iter, "use_random_iter", False)
         self.given = 0  # of the epoch's batches
 
     def __iter__(self):
+        return self.batches(self.generator)
+
+    def batches(self, generator):
+        """As those of the package's loaders; a run that was stopped ends between two of them."""
         self.given = 0
-        for batch in batches_of(self.data_iter, self.generator):
+        for batch in batches_of(self.data_iter, generator):
+            if self.stop.is_set():
+                raise Stopped
             self.given += 1
             yield batch
 
