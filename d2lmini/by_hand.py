@@ -1,4 +1,4 @@
-r"""The same cells with their backward pass written by hand: lesson 11, put into a package.
+r"""The same cells with their backward pass written by hand: lesson 14, put into a package.
 
 Each class is one layer in one direction: the forward loop, and the loop back through time that
 autograd would have made of it. The way back has three parts:

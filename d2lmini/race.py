@@ -1,4 +1,4 @@
-"""Which way of computing the same network trains fastest? The race of lesson 11.
+"""Which way of computing the same network trains fastest? The race of lesson 14.
 
 The runners take turns, one training step each, so that a busy moment hits all of them, and the
 median step counts. Ratios carry over to a similar machine; tokens per second do not.

@@ -55,7 +55,7 @@ net = d2l.RNNModel(nn.RNN(len(vocab), 256), len(vocab))
 start = time.perf_counter()
 _ = d2l.train_ch8(net, train_iter, vocab, 0.5, EPOCHS, "cpu")
 """
-# A panel as in lesson 01 or 05: trained from scratch, validated, with 64 hidden units.
+# A panel as in lesson 01 or 06: trained from scratch, validated, with 64 hidden units.
 PANEL = f"""
 import d2lmini as d2l
 from d2lmini import cells

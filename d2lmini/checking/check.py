@@ -24,7 +24,7 @@ def check(function, task=None, *, seed=0):
 
     task: what the function is to be; without it, the function's name.
     "rnn", "gru", "lstm", "mgu", "coupled", "deep", "bidirectional": `function(inputs, state,
-    params)` as in lessons 01, 03 and 05. inputs are one-hot vectors (num_steps, batch_size,
+    params)` as in lessons 01, 04 and 06. inputs are one-hot vectors (num_steps, batch_size,
     vocab_size); state is (H,), (H, C) of an LSTM, (H1, H2) of two layers, (H_f, H_b) of two
     directions, each (batch_size, num_hiddens); params are the lesson's, W_hq and b_q last. It
     returns logits (num_steps * batch_size, vocab_size), and the new state, a tuple.
