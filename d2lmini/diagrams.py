@@ -179,6 +179,32 @@ def draw_rnn(steps=("t-1", "t", "t+1")):
     draw_deep(1, steps)
 
 
+def draw_backward(steps=("t-1", "t", "t+1")):
+    r"""The RNN with the loss of each step; dashed, beside each arrow, the way of the gradient.
+
+    ∂L/∂H_t = ∂L/∂O_t W_hq^T + (∂L/∂H_{t+1} ⊙ (1 - H_{t+1}^2)) W_hh^T: from above, and from the
+    right (Werbos 1990).
+    """
+    axes = _paper((-0.8, 2.6 * len(steps) + 1.1), (-0.45, 4.35))
+    for i, step in enumerate(steps):
+        x, losses = 2.6 * i + 1.45, rf"\partial L / \partial {_bold('O', step)}"
+        _box(axes, x, 0, _bold("X", step), INPUT)
+        _box(axes, x, 1.3, _bold("H", step), STATE)
+        _box(axes, x, 2.6, _bold("O", step), GREEN)
+        _box(axes, x, 3.9, f"L_{{{step}}}", "white")
+        labels = [("xh", None), ("hq", _bold("W", "hq", r"\top")), ("", losses)]
+        for row, (weight, back) in enumerate(labels):
+            low, high, left, right = 1.3 * row + 0.3, 1.3 * row + 1, x - 0.16, x + 0.16
+            label = _bold("W", weight) if weight else ""
+            _arrow(axes, [(left, low), (left, high)], label, "right")
+            if back:
+                _arrow(axes, [(right, high), (right, low)], back, dashed=True)
+        for start in [x - 2.15, x + 0.45] if step == steps[-1] else [x - 2.15]:
+            _arrow(axes, [(start, 1.42), (start + 1.7, 1.42)], _bold("W", "hh"))
+            _arrow(axes, [(start + 1.7, 1.18), (start, 1.18)], dashed=True)
+            _write(axes, start + 0.85, 0.94, _bold("W", "hh", r"\top"), 11)
+
+
 def draw_deep(num_layers=2, steps=("t-1", "t", "t+1")):
     r"""The unrolled deep RNN (Graves, Mohamed & Hinton 2013): each layer reads the one below.
 
@@ -255,7 +281,7 @@ def _box(axes, x, y, label, colour, half=(0.42, 0.28), ink=INK, up=0):
     return axes.add_patch(shape)
 
 
-def _arrow(axes, points, label="", side="left", ink=INK):
+def _arrow(axes, points, label="", side="left", ink=INK, dashed=False):
     """An arrow around corners; its label stands beside its last stretch, or above it."""
     (x0, y0), (x, y) = points[-2:]
     if x0 == x:
@@ -267,4 +293,5 @@ def _arrow(axes, points, label="", side="left", ink=INK):
     # A white rim: where lines cross without a dot, one passes over the other.
     axes.plot(*zip(*points), color="white", linewidth=5, zorder=height)
     style = {"arrowstyle": "-|>", "mutation_scale": 12, "color": ink, "zorder": height}
+    style |= {"linestyle": (0, (3, 2)), "linewidth": 1.5} if dashed else {}
     return axes.add_patch(FancyArrowPatch(path=Path(points), **style))

@@ -23,6 +23,7 @@ PARTS["LSTM"] = ["gates", "candidate", "memory", "state"]
 PICTURES = [(name, part) for name in CELLS for part in PARTS[name]]
 NETWORKS = {
     "rnn": diagrams.draw_rnn,
+    "backward": diagrams.draw_backward,
     "deep": diagrams.draw_deep,
     "three layers": lambda: diagrams.draw_deep(num_layers=3, steps=(1, 2)),
     "birnn": diagrams.draw_birnn,
@@ -356,6 +357,24 @@ def test_rnn_is_the_deep_network_of_one_layer(pyplot):
     columns = {f"{letter}_{step}" for letter in "XHO" for step in ("t-1", "t", "t+1")}
     assert letters(axes) == columns | {"W_xh", "W_hh", "W_hq"}
     assert len(routes(axes)) == 3 + 3 + 4  # X to H, H to O, H to H and the last one out
+
+
+def test_backward_goes_every_way_of_the_loss_the_other_way(pyplot):
+    diagrams.draw_backward()
+    axes, steps = pyplot.gca(), ("t-1", "t", "t+1")
+    weights = {"W_xh", "W_hh", "W_hq", r"W_hh\top", r"W_hq\top"}
+    assert letters(axes) == {f"{letter}_{step}" for letter in "XHO" for step in steps} | weights
+    arrows = [patch for patch in axes.patches if hasattr(patch, "get_arrowstyle")]
+    dashed = [patch.get_linestyle() != "solid" for patch in arrows]
+    ways = [(tuple(path[0]), tuple(path[-1])) for path in routes(axes).values()]
+    solid = [way for way, back in zip(ways, dashed) if not back]
+    back = [way for way, back in zip(ways, dashed) if back]
+    assert len(solid) == 3 * 3 + 4 and len(back) == 2 * 3 + 4  # no gradient for X is needed
+    for (x, y), (end_x, end_y) in back:
+        assert (end_x < x and end_y == y) or (end_x == x and end_y < y)
+        twin = [w for w in solid if numpy.allclose(numpy.add(*w), (x + end_x, y + end_y), atol=0.7)]
+        assert len(twin) == 1  # beside an arrow, and against it
+        assert numpy.allclose(numpy.subtract(*twin[0]), (end_x - x, end_y - y))
 
 
 @pytest.mark.parametrize("num_layers", [2, 3])
