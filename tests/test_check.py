@@ -142,10 +142,33 @@ def clip(gradients, theta):
         gradients = [g * theta / norm for g in gradients]
     return gradients
 """
+MASKED_MEAN = """
+def masked_mean(outputs, lengths):
+    num_steps = outputs.shape[0]
+    mask = torch.arange(num_steps)[:, None] < lengths[None, :]
+    total = (outputs * mask[:, :, None]).sum(dim=0)
+    return total / lengths[:, None]
+"""
+LAST_STATES = """
+def last_states(outputs, lengths):
+    h = outputs.shape[2] // 2
+    rows = []
+    for k, length in enumerate(lengths.tolist()):
+        rows.append(torch.cat([outputs[length - 1, k, :h], outputs[0, k, h:]]))
+    return torch.stack(rows)
+"""
+DECODER_INPUTS = """
+def decoder_inputs(targets, bos):
+    inputs = torch.zeros_like(targets)
+    inputs[0] = bos
+    inputs[1:] = targets[:-1]
+    return inputs
+"""
 RIGHT = {
     "rnn": RNN, "gru": GRU, "lstm": LSTM, "mgu": MGU, "coupled": COUPLED, "deep": DEEP,
     "bidirectional": BIDIRECTIONAL, "vocabulary": VOCABULARY, "batches": BATCHES,
-    "perplexity": PERPLEXITY, "clip": CLIP,
+    "perplexity": PERPLEXITY, "clip": CLIP, "masked_mean": MASKED_MEAN, "last_states": LAST_STATES,
+    "decoder_inputs": DECODER_INPUTS,
 }  # fmt: skip
 OUTPUT = {
     "rnn": "outputs.append(torch.mm(H, W_hq) + b_q)",
@@ -422,6 +445,59 @@ PLANTED = {
         ("return gradients", "return [g.numpy() for g in gradients]",
          "must return a list of tensors, got a list of 2 (ndarray)"),
         ("return gradients", "pass", "must return a list of tensors, got nothing"),
+    ],
+    "masked_mean": [
+        ("    num_steps", "    return outputs.mean(0)\n    num_steps", "Padding is read as text"),
+        ("lengths[:, None]\n", "num_steps\n", "divided by num_steps"),
+        (" * mask[:, :, None]", "", "The mask is forgotten in the sum"),
+        ("] < lengths", "] <= lengths", "The mask is one step too long"),
+        ("] < lengths", "] < -1 + lengths", "The mask is one step too short"),
+        ("lengths[:, None]\n", "lengths.max()\n", "divided by the greatest length"),
+        ("lengths[:, None]\n", "mask.sum()\n", "divided by all words of the batch"),
+        ("total / lengths[:, None]\n", "total\n", "This is the sum"),
+        ("] < lengths", "] >= lengths", "The mask is turned round"),
+        ("    num_steps", "    return outputs[-1]\n    num_steps", "padding for a shorter text"),
+        ("total / lengths[:, None]", "(total / lengths[:, None])[0]",
+         "the states must have the shape (1, 2), got (2,)"),
+        ("return total", "return 2 * total", "none of the mistakes"),
+        ("return total", "total", "(batch_size, num_hiddens), got nothing"),
+    ],
+    "last_states": [
+        ("    h =", "    return outputs[-1]\n    h =", "outputs[-1] is the batch's last step"),
+        ("outputs[0, k, h:]", "outputs[length - 1, k, h:]", "The backward half is wrong"),
+        ("outputs[length - 1, k, :h]", "outputs[0, k, :h]", "The forward half is wrong"),
+        ("outputs[length - 1, k, :h]", "outputs[-1, k, :h]", "The forward half comes from the bat"),
+        ("outputs[0, k, h:]", "outputs[-1, k, h:]", "The backward half comes from the batch's"),
+        ("outputs[length - 1, k, :h], outputs[0, k, h:]",
+         "outputs[0, k, :h], outputs[length - 1, k, h:]", "The steps are exchanged"),
+        ("[length - 1, k", "[length - 2, k", "one step too early"),
+        ("[length - 1, k", "[min(length, len(outputs) - 1), k", "one step too late"),
+        ("[length - 1, k", "[lengths[0] - 1, k", "The first text's length"),
+        ("outputs[length - 1, k, :h], outputs[0, k, h:]",
+         "outputs[0, k, h:], outputs[length - 1, k, :h]", "The halves are exchanged"),
+        ("outputs[0, k, h:]", "outputs[length - 1, k, :h]", "The forward half stands twice"),
+        ("outputs[length - 1, k, :h]", "outputs[0, k, h:]", "The backward half stands twice"),
+        ("torch.stack(rows)", "rows", "(batch_size, num_hiddens), got a list of 1"),
+    ],
+    "decoder_inputs": [
+        ("inputs = torch.zeros_like(targets)", "return targets", "must be one step behind"),
+        ("inputs[0] = bos\n    inputs[1:] = targets[:-1]",
+         "inputs[-1] = bos\n    inputs[:-1] = targets[1:]", "The shift goes the wrong way"),
+        ("inputs[0] = bos", "inputs[0] = targets[-1]", "The last letter comes first"),
+        ("inputs[1:] = targets[:-1]", "inputs[1:] = targets[1:]", "in the place of the first let"),
+        ("inputs[0] = bos\n    inputs[1:] = targets[:-1]",
+         "inputs[-1] = bos\n    inputs[:-1] = targets[:-1]", "bos comes last"),
+        ("inputs[0] = bos\n    inputs[1:] = targets[:-1]",
+         "inputs[:2] = bos\n    inputs[2:] = targets[:-2]", "two steps behind"),
+        ("inputs[0] = bos\n    inputs[1:] = targets[:-1]",
+         "inputs[:, 0] = bos\n    inputs[:, 1:] = targets[:, :-1]", "over the texts"),
+        ("    inputs[1:] = targets[:-1]", "    inputs[1:] = bos", "Every input is bos"),
+        ("    inputs[0] = bos\n", "", "The first row is 0"),
+        ("inputs[0] = bos", "inputs[0] = targets[0]", "The first letter stands twice"),
+        ("    inputs =", "    return torch.cat([torch.full_like(targets[:1], bos), targets])\n"
+         "    inputs =", "the inputs must have the shape (1, 1), got (2, 1)"),
+        ("return inputs", "return inputs.float()", "must be whole numbers, got torch.float32"),
+        ("return inputs", "targets[0] = bos\n    return inputs", "its argument targets"),
     ],
 }  # fmt: skip
 PLANTED["deep"].pop()

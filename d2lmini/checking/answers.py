@@ -91,3 +91,21 @@ def list_of_gradients(found):
     if not isinstance(found, (list, tuple)) or any(type(g) is not torch.Tensor for g in found):
         raise WrongAnswer(f"It must return a list of tensors, got {kind(found)}")
     return {f"gradient {k}": gradient for k, gradient in enumerate(found)}
+
+
+def states_of_texts(found):
+    """One vector for each text; WrongAnswer where it is no tensor."""
+    if type(found) is not torch.Tensor:
+        wanted = "a tensor of the shape (batch_size, num_hiddens)"
+        raise WrongAnswer(f"It must return {wanted}, got {kind(found)}")
+    return {"the states": found}
+
+
+def letters_of_texts(found):
+    """The decoder's inputs; WrongAnswer where they are no tensor of whole numbers."""
+    if type(found) is not torch.Tensor:
+        wanted = "a tensor of the shape (num_steps, batch_size)"
+        raise WrongAnswer(f"It must return {wanted}, got {kind(found)}")
+    if found.is_floating_point():
+        raise WrongAnswer(f"The inputs must be whole numbers, got {found.dtype}")
+    return {"the inputs": found}

@@ -28,7 +28,8 @@ def check(function, task=None, *, seed=0):
     vocab_size); state is (H,), (H, C) of an LSTM, (H1, H2) of two layers, (H_f, H_b) of two
     directions, each (batch_size, num_hiddens); params are the lesson's, W_hq and b_q last. It
     returns logits (num_steps * batch_size, vocab_size), and the new state, a tuple.
-    "vocabulary", "batches", "perplexity", "clip": the functions of the homework.
+    "vocabulary", "batches", "perplexity", "clip", "masked_mean", "last_states", "decoder_inputs":
+    the functions of the homework.
     seed: other numbers for the same cases.
 
     Prints one line where all agrees. Raises `WrongAnswer` otherwise, and ValueError for a task

@@ -5,8 +5,24 @@ from typing import NamedTuple
 import torch
 
 from . import mistakes_in_gru, mistakes_in_lstm, mistakes_in_mgu, mistakes_in_rnn
-from .answers import dictionary, list_of_batches, list_of_gradients, logits_and_state, one_number
+from .answers import (
+    dictionary,
+    letters_of_texts,
+    list_of_batches,
+    list_of_gradients,
+    logits_and_state,
+    one_number,
+    states_of_texts,
+)
 from .mistakes_in_functions import CLIP_MISTAKES, PERPLEXITY_MISTAKES, clip, norm, perplexity
+from .mistakes_in_sequences import (
+    DECODER_INPUTS_MISTAKES,
+    LAST_STATES_MISTAKES,
+    MASKED_MEAN_MISTAKES,
+    decoder_inputs,
+    last_states,
+    masked_mean,
+)
 from .mistakes_in_stacks import BIDIRECTIONAL, DEEP
 from .mistakes_in_text import BATCHES_MISTAKES, VOCABULARY_MISTAKES, batches, vocabulary
 from .networks import common_mistakes, forward, rare_mistakes, two_at_once
@@ -158,6 +174,21 @@ def some_gradients(case, seed):
     return [length / norm(drawn) * gradient for gradient in drawn], theta
 
 
+def some_outputs(case, seed):
+    """The outputs of a layer that went on through the padding, and the lengths of the texts."""
+    num_hiddens, num_steps, *lengths = case
+    generator = torch.Generator().manual_seed(seed)
+    outputs = torch.randn(num_steps, len(lengths), num_hiddens, generator=generator)
+    return outputs, torch.tensor(lengths)
+
+
+def some_targets(case, seed):
+    """Letters without 0 and without `bos`, which is the greatest index, and `bos`."""
+    num_steps, batch_size, bos = case
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(1, bos, (num_steps, batch_size), generator=generator), bos
+
+
 NETWORKS = {
     "rnn": mistakes_in_rnn.NETWORK,
     "gru": mistakes_in_gru.NETWORK,
@@ -167,6 +198,8 @@ NETWORKS = {
     "deep": DEEP,
     "bidirectional": BIDIRECTIONAL,
 }
+# num_hiddens of both directions together, num_steps, and the length of each text
+TEXTS = [(2, 1, 1), (2, 3, 2), (4, 3, 3, 1), (4, 4, 2, 4, 1), (6, 7, 3, 7, 7, 5)]
 EXERCISES = {name: network_exercise(network) for name, network in NETWORKS.items()} | {
     "vocabulary": function_exercise(
         [1, 3, 9, 16, 24, 40],
@@ -186,5 +219,18 @@ EXERCISES = {name: network_exercise(network) for name, network in NETWORKS.items
         [(2.0, 1.0, [(2, 2), (3,)]), (0.3, 1.0, [(2, 2), (3,)]), (6.0, 2.0, [(4,)]),
          (1.5, 2.0, [(2,), (3,)]), (0.8, 0.5, [(2,), (3, 2), (1,)]), (0.0, 1.0, [(2, 2), (3,)])],
         some_gradients, clip, CLIP_MISTAKES, list_of_gradients, "gradients", "theta",
+    ),
+    "masked_mean": function_exercise(
+        TEXTS, some_outputs, masked_mean, MASKED_MEAN_MISTAKES, states_of_texts,
+        "outputs", "lengths",
+    ),
+    "last_states": function_exercise(
+        TEXTS, some_outputs, last_states, LAST_STATES_MISTAKES, states_of_texts,
+        "outputs", "lengths",
+    ),
+    "decoder_inputs": function_exercise(
+        [(1, 1, 3), (2, 1, 4), (3, 2, 5), (4, 3, 9), (5, 4, 20)],
+        some_targets, decoder_inputs, DECODER_INPUTS_MISTAKES, letters_of_texts,
+        "targets", "bos",
     ),
 }  # fmt: skip
