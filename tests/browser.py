@@ -168,6 +168,10 @@ class Notebook:
             self.page.click(".jp-Dialog button:has-text('Restart')")
         self.wait_until_idle()
 
+    def save(self):
+        with self.page.expect_response(lambda answer: answer.request.method == "PUT"):
+            self.menu("File", "Save Notebook")
+
     def outputs(self):
         """The texts of all outputs but the panels."""
         others = ".jp-OutputArea-output:not(:has(.d2lmini-panel))"

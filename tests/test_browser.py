@@ -76,10 +76,12 @@ def write(path, cells):
 
 @pytest.mark.long
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
-def test_lesson(open_notebook, lesson):
+def test_lesson(open_notebook, lesson, folder):
     with open_notebook(lesson.name) as notebook:
         notebook.run_all()
         assert notebook.problems() == []
+        notebook.save()
+        assert texts(folder / lesson.name) == texts(lesson)
         if "try_it" in lesson.read_text(encoding="utf-8"):
             before = notebook.outputs()
             try_the_panel(notebook.panel())
@@ -87,6 +89,15 @@ def test_lesson(open_notebook, lesson):
         if "D2LMINI_SCREENSHOTS" in os.environ:
             take_pictures(notebook, lesson.stem)
         assert notebook.problems() == []
+
+
+def texts(path):
+    """What the cells of a notebook show, without those whose outputs may vary."""
+    return [
+        [o.get("text") or o.data["text/plain"] for o in cell.outputs if o.get("data") != {}]
+        for cell in nbformat.read(path, as_version=4).cells
+        if cell.cell_type == "code" and "nbval-ignore-output" not in cell.metadata.get("tags", [])
+    ]
 
 
 def try_the_panel(panel):
