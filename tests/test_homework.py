@@ -29,8 +29,8 @@ def kind(cell):
     return bool(about.get("grade")), bool(about.get("solution"))
 
 
-def test_there_are_five():
-    assert [path.stem for path in HOMEWORK] == NAMES and len(NAMES) == 5
+def test_there_are_six():
+    assert [path.stem for path in HOMEWORK] == NAMES and len(NAMES) == 6
 
 
 @pytest.mark.parametrize("name", NAMES)
