@@ -35,6 +35,8 @@ def logits_and_state(returned, states, arguments):
         (batch_size, num_steps * vocab_size): ": put the steps below one another, along axis 0",
         (batch_size, vocab_size): ", as of one step: collect those of every step, and return "
         "after the loop",
+        (num_steps * state[0].shape[1], vocab_size): ": is there a `*` where a product with a "
+        "matrix belongs? That is `@`",
     }
     shapes = {"logits": (num_steps * batch_size, vocab_size)}
     shapes |= {name: tuple(part.shape) for name, part in zip(states, state)}

@@ -9,6 +9,7 @@ one by one and two by two: the one that computes what your function computes is 
 """
 
 import itertools
+import re
 import traceback
 
 import torch
@@ -17,6 +18,12 @@ from ..plotting import in_notebook
 from .answers import WrongAnswer
 from .compare import Trial, agree, differences, outcome, same
 from .exercises import EXERCISES
+
+# What is often behind an error: {a pattern of its message: what to do}.
+HINTS = {
+    r"\((\d+x\d+) and \1\)": "`@` is the product of matrices; ⊙ is `*`, number by number.",
+    "step must be greater than zero": "A tensor is turned round by `flip(0)`, not by `[::-1]`.",
+}
 
 
 def check(function, task=None, *, seed=0):
@@ -67,10 +74,16 @@ def attempt(trial, case):
                 "It changes a tensor in place (`*=`, `copy_`, `H[:] = ...`), and the way back "
                 f"needs what was there: make a new one. {words}"
             )
-        elif named := known_mistake(trial):
+        elif named := known_mistake(trial) or hint(error):
             words = f"{named}\n{words}"
         where = line_of(error, trial.function) + trial.describe(case)
         raise WrongAnswer(f"{words}\n{where}") from None
+
+
+def hint(error):
+    """What is often behind such an error, or nothing."""
+    found = (words for pattern, words in HINTS.items() if re.search(pattern, str(error)))
+    return next(found, None)
 
 
 def line_of(error, function):
@@ -138,7 +151,7 @@ def clue(trial, name):
     found = [zero for zero in exercise.clues if values_are_right(trial, exercise.cases, zero=zero)]
     if found:
         return f"{words} With {' or '.join(found)} = 0 all is right: look at where that is used."
-    return words
+    return f"{words} Go through the case below step by step: where do you first differ?"
 
 
 def values_are_right(trial, cases, **how):

@@ -29,11 +29,13 @@ PERPLEXITY_MISTAKES = {
     "The logarithm is missing: take the mean of the logarithms.": lambda p: torch.exp(-p.mean()),
     "The product of many probabilities becomes 0 in the computer; add their logarithms.":
         lambda p: p.prod() ** (-1 / len(p)),
-    "Something is added to the probabilities: an impossible letter must cost more than that.":
-        lambda p: torch.exp(-(p + 1e-8).log().mean()),
     "The sum is divided by one less than there are probabilities.":
         lambda p: torch.exp(-p.log().sum() / (len(p) - 1)),
     "This is the median in place of the mean.": lambda p: torch.exp(-p.log().median()),
+} | {
+    f"The probabilities are kept above {least}: an impossible letter must cost more than that.":
+        lambda p, least=least: torch.exp(-p.clamp(min=least).log().mean())
+    for least in (1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-15, 1e-16)
 }  # fmt: skip
 
 # --- clip(gradients, theta) ------------------------------------------------------------------
@@ -67,6 +69,8 @@ CLIP_MISTAKES = {
         lambda G, theta: [g / norm(G) if norm(G) > theta else g for g in G],
     "They are scaled where the norm is small: the condition is turned, or max stands for min.":
         lambda G, theta: [g * (theta / norm(G)) if 0 < norm(G) < theta else g for g in G],
+    "This is the root of the mean of all squares; the norm is the root of their sum.":
+        lambda G, theta: scaled(G, theta, norm(G) / sum(g.numel() for g in G) ** 0.5),
     "The norm lacks its square root.": lambda G, theta: scaled(G, theta, norm(G) ** 2),
     "This is the sum of the gradients' norms; square, add up everything, take one root.":
         lambda G, theta: scaled(G, theta, sum(g.norm() for g in G)),

@@ -24,7 +24,8 @@ def step(
     (H,) = state
     Z = (torch.tanh if tanh_in == "Z" else gate)(X @ W_xz + H @ W_hz + b_z)
     R = (torch.tanh if tanh_in == "R" else gate)(X @ W_xr + H @ W_hr + b_r)
-    H_tilde = squash(X @ W_xh + recurrent(R=R, Z=Z, H=H, W_hh=W_hh, b_h=b_h) + b_h)
+    XW = X @ W_xh
+    H_tilde = squash(XW + recurrent(R=R, Z=Z, H=H, XW=XW, W_hh=W_hh, b_h=b_h) + b_h)
     return (new_H(Z=Z, R=R, H=H, H_tilde=H_tilde),), {"Z": Z, "R": R, "H_tilde": H_tilde}
 
 
@@ -35,6 +36,8 @@ MISTAKES = IN_EVERY_GATED_CELL | {
         {"recurrent": lambda R, H, W_hh, **_: R * (H @ W_hh)},
     "The reset gate multiplies the product with W_hh and b_h, too; only H is to be reset.":
         {"recurrent": lambda R, H, W_hh, b_h, **_: R * (H @ W_hh + b_h) - b_h},
+    "The reset gate multiplies the whole sum; only H is to be reset.":
+        {"recurrent": lambda R, H, XW, W_hh, b_h, **_: R * (XW + H @ W_hh + b_h) - XW - b_h},
     "The reset gate is not used.": {"recurrent": lambda H, W_hh, **_: H @ W_hh},
     "The candidate uses 1 - R in place of R.":
         {"recurrent": lambda R, H, W_hh, **_: ((1 - R) * H) @ W_hh},

@@ -61,6 +61,10 @@ IN_BOTH = IN_EVERY_GATED_CELL | {
     "There is a tanh around the new C; it belongs only into H.":
         {"new_C": lambda I, F, C, C_tilde, **_: torch.tanh(F * C + I * C_tilde)},
     "The logits are made of C; they are made of H.": {"reads": lambda state, gates: state[1]},
+    "The logits are made of tanh(C); they are made of H, which has the output gate.":
+        {"reads": lambda state, gates: torch.tanh(state[1])},
+    "The logits are made of the candidate; they are made of H.":
+        {"reads": lambda state, gates: gates["C_tilde"]},
     "C is not carried on: every step starts from the first C.":
         {"carry": lambda first, last: (last[0], first[1])},
     "H is not carried on: every step starts from the first H.":

@@ -17,7 +17,8 @@ def step(
     W_xf, W_hf, b_f, W_xh, W_hh, b_h = params
     (H,) = state
     F = gate(X @ W_xf + H @ W_hf + b_f)
-    H_tilde = squash(X @ W_xh + recurrent(F=F, H=H, W_hh=W_hh, b_h=b_h) + b_h)
+    XW = X @ W_xh
+    H_tilde = squash(XW + recurrent(F=F, H=H, XW=XW, W_hh=W_hh, b_h=b_h) + b_h)
     return (new_H(F=F, H=H, H_tilde=H_tilde),), {"F": F, "H_tilde": H_tilde}
 
 
@@ -25,7 +26,9 @@ MISTAKES = IN_EVERY_GATED_CELL | {
     "The gate multiplies after the product with W_hh; it is to do so before.":
         {"recurrent": lambda F, H, W_hh, **_: F * (H @ W_hh)},
     "The gate multiplies the product with W_hh and b_h, too; it is to multiply H.":
-        {"recurrent": lambda F, H, W_hh, b_h: F * (H @ W_hh + b_h) - b_h},
+        {"recurrent": lambda F, H, W_hh, b_h, **_: F * (H @ W_hh + b_h) - b_h},
+    "The gate multiplies the whole sum; it is to multiply H.":
+        {"recurrent": lambda F, H, XW, W_hh, b_h: F * (XW + H @ W_hh + b_h) - XW - b_h},
     "The gate does not multiply the H that the candidate sees.":
         {"recurrent": lambda H, W_hh, **_: H @ W_hh},
     "The candidate uses 1 - F in place of F.":
@@ -41,5 +44,7 @@ MISTAKES = IN_EVERY_GATED_CELL | {
         {"new_H": lambda F, H, H_tilde: 1 - F * H + F * H_tilde},
     "H is the candidate; the gate must mix it with the old H, before that is overwritten.":
         {"new_H": lambda F, H, H_tilde: H_tilde},
+    "The logits are made of the candidate; they are made of the new H.":
+        {"reads": lambda state, gates: gates["H_tilde"]},
 }  # fmt: skip
 NETWORK = network_of_cell(step, {"f": "the gate", "h": "the candidate"}, MISTAKES)
