@@ -429,7 +429,7 @@ PLANTED = {
          "becomes 0 in the computer"),
         ("    total = 0", "    return torch.exp(-(probabilities + 1e-8).log().mean())",
          "kept above 1e-08"),
-        ("    total = 0", "    return torch.exp(-(probabilities + 1e-6).log().mean())", "above 1e-06"),
+        ("    total = 0", "    return torch.exp(-(probabilities + 1e-6).log().mean())", "e-06"),
         ("    total = 0", "    return torch.exp(-probabilities.clamp(min=1e-12).log().mean())",
          "kept above 1e-12"),
     ],
