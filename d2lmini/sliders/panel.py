@@ -69,6 +69,7 @@ class Panel(VBox):
         screen = {"flex": "1 1 320px", "max_width": "660px", "margin": "0"}
         self.screens = [HTML(layout=screen) for _ in range(2 if recipe.measure else 1)]
         self.rows, self.row_of = VBox(), {}  # the list below the picture; {run: its row there}
+        self.spare_rows = []  # used again, since a new widget costs the browser time
         self.save = Button(description="Save table", icon="download")
         self.save.tooltip = "Keep these runs as a CSV file beside the notebook"
         self.saved = Label()
@@ -97,7 +98,7 @@ class Panel(VBox):
 
     def close(self):
         self.stop.set()
-        for child in self.children:
+        for child in [*self.children, *self.spare_rows]:
             close(child)
         super().close()
 
@@ -163,15 +164,21 @@ class Panel(VBox):
 
     def add_row(self, run):
         """A run in the list below the picture, with a button that removes it."""
-        button = Button(description="✕", layout={"width": "32px", "flex": "none"})
-        button.tooltip = f"Remove this run: {run.settings}"
-        button.on_click(lambda _: self.remove(run))
-        self.row_of[run] = HBox([button, HTML(layout={"flex": "1 1 auto"})])
-        self.row_of[run].add_class("d2lmini-run")
+        row = self.spare_rows.pop() if self.spare_rows else self.new_row()
+        row.children[0].tooltip = f"Remove this run: {run.settings}"
+        self.row_of[run] = row
 
-    def remove(self, run):
+    def new_row(self):
+        button = Button(description="✕", layout={"width": "32px", "flex": "none"})
+        row = HBox([button, HTML(layout={"flex": "1 1 auto"})])
+        row.add_class("d2lmini-run")
+        button.on_click(lambda _: self.remove(row))
+        return row
+
+    def remove(self, row):
         with self.lock:
-            if run.state != "training":
+            run = next((run for run, its_row in self.row_of.items() if its_row is row), None)
+            if run and run.state != "training":
                 self.keep([other for other in self.runs if other is not run])
                 self.paint()
 
@@ -180,7 +187,7 @@ class Panel(VBox):
         gone = [run for run in self.runs if run not in runs]
         self.runs, self.newest = runs, [run for run in self.newest if run in runs]
         for run in gone:
-            close(self.row_of.pop(run))
+            self.spare_rows.append(self.row_of.pop(run))
 
     def save_table(self):
         path = time.strftime("runs_%Y-%m-%d_%H-%M-%S.csv")  # a new one every time
