@@ -43,8 +43,12 @@ def gradient_reach(net, X, Y):
     width = len(states[0])
     steps = [grads[t : t + width] for t in range(0, len(grads), width)]
     # The texts are in the last dimension but one: (batch, h), or (layers, batch, h).
-    squares = [sum((g**2).sum(-1).reshape(-1, g.shape[-2]).sum(0) for g in step) for step in steps]
-    return torch.stack([square.sqrt().mean() for square in squares]).flip(0)
+    # In double precision, since the square of a small gradient is 0 in single precision.
+    squares = [
+        sum((g.double() ** 2).sum(-1).reshape(-1, g.shape[-2]).sum(0) for g in step)
+        for step in steps
+    ]
+    return torch.stack([square.sqrt().mean() for square in squares]).flip(0).to(loss.dtype)
 
 
 def _read_letter_by_letter(net, X, Y):
