@@ -18,6 +18,12 @@ torch.set_num_threads(1)
 BOOK_SHA256 = "8424dbd9532ac81f7e5f0b6add90e6952baea29158309d7d1bf3884f4e12c516"
 
 
+def pytest_configure(config):
+    # With `-n 2 --dist loadfile`, the lessons come last, as they stand on the command line. By
+    # itself xdist sorts files by their number of tests, and one process ends with a long lesson.
+    config.option.loadscopereorder = False
+
+
 @pytest.fixture
 def clean_download(monkeypatch, tmp_path):
     """The module `d2lmini.text` with an empty cache, no environment, and nothing told yet."""

@@ -16,6 +16,7 @@ pytest.importorskip("jupyterlab")
 if find_chromium() is None:
     pytest.skip("needs Chromium or Chrome", allow_module_level=True)
 
+pytestmark = pytest.mark.long
 COURSE = Path(__file__).resolve().parent.parent / "course"
 HOMEWORK = COURSE.parent / "instructors" / "source" / "2_rnn" / "2_rnn.ipynb"  # solved
 LESSONS = [*sorted(COURSE.glob("*.ipynb")), HOMEWORK]
@@ -74,7 +75,6 @@ def write(path, cells):
     return nb
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
 def test_lesson(open_notebook, lesson, folder):
     with open_notebook(lesson.name) as notebook:
@@ -177,7 +177,6 @@ def test_menus_and_the_list_of_runs(small, folder):
         assert notebook.problems() == []
 
 
-@pytest.mark.long
 def test_only_one_run_trains_after_fifty_random_events(small):
     dice = random.Random(0)
     with small(SET_UP, PANEL, PANEL, COUNT, JOIN) as notebook:
@@ -215,7 +214,6 @@ def random_event(notebook, dice):
         notebook.interrupt()
 
 
-@pytest.mark.long
 def test_the_panel_works_after_a_restart_of_the_kernel(small):
     with small(SET_UP, PANEL) as notebook:
         notebook.run_all()
@@ -230,7 +228,6 @@ def test_the_panel_works_after_a_restart_of_the_kernel(small):
         assert notebook.problems() == []
 
 
-@pytest.mark.long
 def test_closing_the_panel_in_a_cell_ends_its_thread(small):
     with small(SET_UP, PANEL, COUNT, JOIN, CLOSE) as notebook:
         for cell in range(2):
