@@ -10,6 +10,7 @@ gradebook.db stay in --course, where `nbgrader generate_feedback` and Formgrader
 
 import argparse
 import ast
+import collections
 import csv
 import hashlib
 import io
@@ -22,7 +23,6 @@ import signal
 import subprocess
 import sys
 import threading
-import warnings
 from pathlib import Path
 
 import grading  # by the name under which nbgrader finds it
@@ -32,7 +32,6 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.apps import NbGraderAPI
 from nbgrader.utils import is_grade, is_solution
-from sqlalchemy.exc import SAWarning
 from traitlets.config.loader import PyFileConfigLoader
 
 import d2lmini
@@ -168,58 +167,60 @@ def unusual_in(node):
 
 
 def work():
-    """Grade what comes on standard input, a submission a line; answer with a line for each."""
+    """Grade what comes on standard input, a submission a line; answer each with its row."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what nbgrader prints is no answer
-    warnings.simplefilter("ignore", SAWarning)  # about nbgrader's own use of its database
-    assignment, course, box, fresh = json.loads(sys.stdin.readline())
+    assignment, course, box = json.loads(sys.stdin.readline())
     for line in sys.stdin:
         student, paths = json.loads(line)
-        row = dict.fromkeys(COLUMNS, "") | {"student": student, "points": 0, "to_read": 0}
-        row |= grade_one(assignment, Path(course), box, fresh, student, list(map(Path, paths)))
+        row = grade_one(assignment, Path(course), box, student, list(map(Path, paths)))
         print(json.dumps(row), file=answers, flush=True)
 
 
-def grade_one(assignment, course, box, fresh, student, paths):
-    """Points and reasons of one student; those of the last time where nothing has changed."""
-    name, files = known_as(student), [f"{assignment}.ipynb"]
-    source, release = (
-        nbformat.read(folder / assignment / files[0], as_version=4).cells
-        for folder in (HERE / "source", course / "release")
-    )
-    tests = [cell for cell in source if is_grade(cell) and not is_solution(cell)]
-    row = {"of": whole(sum(cell.metadata.nbgrader.points for cell in tests))}
+def grade_one(assignment, course, box, student, paths):
+    """The row of a student; that of the last time where nothing has changed."""
+    name, file = known_as(student), f"{assignment}.ipynb"
+    given = nbformat.read(HERE / "source" / assignment / file, as_version=4).cells
+    tests = [cell for cell in given if is_grade(cell) and not is_solution(cell)]
+    row = no_points(student) | {"of": whole(sum(cell.metadata.nbgrader.points for cell in tests))}
+    given += nbformat.read(course / "release" / assignment / file, as_version=4).cells
+    kept = course / "rows" / assignment / f"{name}.json"
     try:
         path, others = choose(paths, assignment)
         nb = read(path)
-        look_at = unusual(nb, {cell.source for cell in [*source, *release]})
+        look_at = unusual(nb, {cell.source for cell in given})
         row["look_at"] = ", ".join([*look_at, *(f"not graded: {other.name}" for other in others)])
-        kept = course / "rows" / assignment / f"{name}.json"
-        state = digest(source, nb, box)
-        last = json.loads(kept.read_text()) if kept.is_file() and not fresh else {}
+        state = digest(nb, given, box)
+        last = json.loads(kept.read_text()) if kept.is_file() else {}
         if last.get("state") != state:
             kept.unlink(missing_ok=True)
             last = {"state": state, "row": run(assignment, course, box, name, nb)}
             write_whole(kept, json.dumps(last).encode())
         return row | last["row"]
     except Exception as error:
+        kept.unlink(missing_ok=True)
         forget(course, assignment, name)
         return row | {"reason": first_line(error)}
 
 
+def no_points(student, reason=""):
+    """The row of somebody about whom nothing is known."""
+    row = {"student": student, "points": 0, "to_read": 0, "reason": reason}
+    return dict.fromkeys(COLUMNS, "") | row
+
+
 def run(assignment, course, box, name, nb):
-    """Have nbgrader grade a notebook."""
+    """Have nbgrader grade a notebook: its points, and why some are missing."""
     place = course / "submitted" / name / assignment
-    forget(course, assignment, name, scores=False)
+    shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     nbformat.write(nb, place / f"{assignment}.ipynb")  # the notebook, and nothing beside it
-    grading.Run.row = {}
     done = NbGraderAPI(config=settings(course, box)).autograde(assignment, name, force=True)
     if not done["success"]:
         lines = [line for line in done["log"].splitlines() if re.match(r"\s*[\w.]+: ", line)]
         raise RuntimeError(f"nbgrader could not grade it: {lines[-1] if lines else done['error']}")
-    row = grading.Run.row
-    return row | {"points": whole(row["points"]), "to_read": whole(row["to_read"])}
+    points = {column: whole(grading.Run.row[column]) for column in ("points", "to_read")}
+    return grading.Run.row | points
 
 
 def settings(course, box=True):
@@ -227,17 +228,16 @@ def settings(course, box=True):
     config = PyFileConfigLoader(str(HERE / "nbgrader_config.py")).load_config()
     config.CourseDirectory.root = str(course)
     config.CourseDirectory.source_directory = str(HERE / "source")
-    config.Run.box = box and config.Run.get("box", True)
+    config.Run.box = box
     return config
 
 
-def digest(source, nb, box):
-    """What a row depends on, in short: the submission, the assignment, and how it is graded."""
-    parts = [cell | {"id": None} for cell in nb.cells], [cell.source for cell in source], box
-    code = [HERE / "grading.py", HERE / "boxed.py", HERE / "nbgrader_config.py"]
-    code += sorted((Path(d2lmini.__file__).parent / "checking").glob("*.py"))
-    words = json.dumps(parts).encode() + b"".join(path.read_bytes() for path in code)
-    return hashlib.sha256(words).hexdigest()
+def digest(nb, given, box):
+    """All that points depend on, in short: the submission, the assignment, and this program."""
+    cells = [cell | {"id": None} for cell in nb.cells]  # ids may be made up when a file is read
+    words = json.dumps([cells, [cell.source for cell in given], box]).encode()
+    code = [*HERE.glob("*.py"), *Path(d2lmini.__file__).parent.glob("checking/*.py")]
+    return hashlib.sha256(words + b"".join(path.read_bytes() for path in sorted(code))).hexdigest()
 
 
 def known_as(student):
@@ -247,22 +247,15 @@ def known_as(student):
     return student if name == student else f"{name[:100]}_{short}"
 
 
-def forget(course, assignment, name, scores=True):
+def forget(course, assignment, name):
     """Remove an earlier submission, and the points that it had."""
     for folder in ("submitted", "autograded", "feedback"):
         shutil.rmtree(course / folder / name / assignment, ignore_errors=True)
-    if scores:
-        (course / "rows" / assignment / f"{name}.json").unlink(missing_ok=True)
-        with gradebook(course) as book:
-            try:
-                book.remove_submission(assignment, name)
-            except MissingEntry:
-                pass
-
-
-def gradebook(course):
-    """nbgrader's database of a course folder."""
-    return Gradebook(f"sqlite:///{course / 'gradebook.db'}", "d2lmini")
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}", "d2lmini") as book:
+        try:
+            book.remove_submission(assignment, name)
+        except MissingEntry:
+            pass
 
 
 def whole(points):
@@ -274,20 +267,19 @@ def whole(points):
 
 
 def grade(assignment, students, course, jobs, box):
-    """Rows for the table, in the order in which they become known."""
-    fresh = not (course / "gradebook.db").exists()
+    """Rows for the table, in the order in which they become known; fewer after Ctrl-C."""
+    if not (course / "gradebook.db").exists():  # a new one: rows of an old one do not count
+        shutil.rmtree(course / "rows", ignore_errors=True)
     (course / "rows" / assignment).mkdir(parents=True, exist_ok=True)
     done = NbGraderAPI(config=settings(course)).generate_assignment(assignment, force=True)
     if not done["success"]:
         raise SystemExit(f"nbgrader could not read the assignment:\n{done['log']}")
-    tasks, rows, stopped = queue.SimpleQueue(), queue.SimpleQueue(), threading.Event()
-    for task in students.items():
-        tasks.put(task)
+    tasks, rows, workers = collections.deque(students.items()), queue.SimpleQueue(), {}
+    stopped = threading.Event()
     # Ctrl-C may come in the middle of anything. It is noted here, and obeyed between two rows.
-    signal.signal(signal.SIGINT, lambda *_: stopped.set())
-    workers = {}
+    before = signal.signal(signal.SIGINT, lambda *_: stopped.set())
     for number in range(min(jobs, len(students))):
-        job = (number, workers, (assignment, str(course), box, fresh), tasks, rows)
+        job = number, workers, [assignment, str(course), box], tasks, rows
         threading.Thread(target=hand_out, args=job, daemon=True).start()
     left = len(students)
     while left and not stopped.is_set():
@@ -295,42 +287,44 @@ def grade(assignment, students, course, jobs, box):
             yield rows.get(timeout=0.2)
             left -= 1
         except queue.Empty:
-            continue
+            pass
+    tasks.clear()
     for worker in list(workers.values()):
         worker.kill()  # and with it the box in which it runs a submission
+    signal.signal(signal.SIGINT, before)
 
 
 def hand_out(number, workers, job, tasks, rows):
     """Let a process grade one submission after the other; a new one, where it ends too early."""
-    while True:
+    while tasks:
         try:
-            student, paths = tasks.get_nowait()
-        except queue.Empty:
+            student, paths = tasks.popleft()
+        except IndexError:  # another thread was faster
             return
-        worker = workers.get(number) or start(job)
-        workers[number] = worker
+        if number not in workers:
+            workers[number] = start(job)
+        worker = workers[number]
         alarm = threading.Timer(LONGEST, worker.kill)
         alarm.start()
         try:
-            worker.stdin.write(json.dumps([student, list(map(str, paths))]) + "\n")
-            worker.stdin.flush()
+            print(json.dumps([student, list(map(str, paths))]), file=worker.stdin, flush=True)
             row = json.loads(worker.stdout.readline())
         except (OSError, ValueError):
-            worker.kill()
-            del workers[number]
-            row = dict.fromkeys(COLUMNS, "") | {"student": student, "points": 0, "to_read": 0}
-            row["reason"] = "grading it came to no end, or needed more memory than there is"
+            workers.pop(number).kill()
+            row = no_points(student, "grading it came to no end, or needed too much memory")
         alarm.cancel()
         rows.put(row)
 
 
 def start(job):
-    """A process that grades. Ctrl-C does not reach it, so that this one can end it in order."""
+    """A process that grades. Ctrl-C does not reach it: this one ends it in order."""
+    code = f"import sys; sys.path[0] = {str(HERE)!r}; import grade; grade.work()"
+    # What is ignored are nbgrader's own warnings about its database.
     worker = subprocess.Popen(
-        [sys.executable, "-c", "import grade; grade.work()"], cwd=HERE, text=True,
+        [sys.executable, "-W", "ignore", "-c", code], cwd=job[1], text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
-    worker.stdin.write(json.dumps(job) + "\n")
+    print(json.dumps(job), file=worker.stdin)
     return worker
 
 
@@ -354,14 +348,11 @@ def write_table(rows, path):
 
 
 def checked(arguments):
-    """The arguments, or an end with a word on what is wrong with them."""
+    """An end with a word on what is wrong with the arguments."""
     course, folder = arguments.course.resolve(), arguments.submissions.resolve()
-    if arguments.assignment not in ASSIGNMENTS:
-        known = ", ".join(ASSIGNMENTS)
-        raise SystemExit(f"assignment must be one of {known}; got {arguments.assignment!r}")
     if not folder.is_dir():
         raise SystemExit(f"submissions must be a folder; got {str(folder)!r}")
-    if course in folder.parents and course / "submitted" in [folder, *folder.parents]:
+    if course / "submitted" in [folder, *folder.parents]:
         raise SystemExit("submissions are in nbgrader's course folder: use `nbgrader autograde`")
     if re.search(r"[\[\]*?%]", str(course)):
         raise SystemExit(f"course must have a path without [ ] * ? and %; got {str(course)!r}")
@@ -369,15 +360,17 @@ def checked(arguments):
         raise SystemExit(f"table must be a file in a folder; got {str(arguments.table)!r}")
     if arguments.jobs < 1:
         raise SystemExit(f"jobs must be 1 or more; got {arguments.jobs}")
+    if not arguments.no_box and (why := grading.no_box()):
+        raise SystemExit(f"{why} With --no-box, submissions have all of your rights.")
     course.mkdir(parents=True, exist_ok=True)
-    return arguments.assignment, folder, course
+    return course, folder
 
 
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("assignment", help=", ".join(ASSIGNMENTS))
+    parser.add_argument("assignment", choices=ASSIGNMENTS)
     parser.add_argument("submissions", type=Path)
     parser.add_argument("table", type=Path, help="the CSV file to write")
     parser.add_argument("--course", type=Path, default=HERE, help="nbgrader's folder")
@@ -385,23 +378,22 @@ def main():
     parser.add_argument("--no-box", action="store_true", help="run them with all of your rights")
     arguments = parser.parse_args()
     sys.stdout.reconfigure(errors="replace")  # a student's name may not be in its alphabet
-    assignment, folder, course = checked(arguments)
-    students, rows = submissions(folder), {}
-    if not arguments.no_box and (why := grading.no_box()):
-        raise SystemExit(f"{why} Or add --no-box: then submissions have all of your rights.")
-    if not arguments.no_box and getattr(os, "getuid", int)() == 0 and os.name == "posix":
-        print("You are root: in the box, too, nothing limits the number of processes.")
+    course, folder = checked(arguments)
+    if hasattr(os, "getuid") and os.getuid() == 0:
+        print("You are root, whose processes nothing counts: better grade as an ordinary user.")
     # The text is looked for once, here, and not by every process that grades.
     found = grading.text()
     os.environ |= {"D2LMINI_DATA": str(found.parent)} if found else {"D2LMINI_OFFLINE": "1"}
-    for row in grade(assignment, students, course, arguments.jobs, not arguments.no_box):
+    students, rows, table = submissions(folder), {}, arguments.table
+    for row in grade(arguments.assignment, students, course, arguments.jobs, not arguments.no_box):
         rows[row["student"]] = row
         print(f"{len(rows)} of {len(students)}: {row['student']}: {row['points']}", flush=True)
-        write_table([rows[student] for student in students if student in rows], arguments.table)
+        write_table([rows[student] for student in students if student in rows], table)
+    if not rows:
+        write_table([], table)
     if len(rows) < len(students):
-        raise SystemExit(f"stopped: {arguments.table} has {len(rows)} rows")
-    write_table(rows.values(), arguments.table)
-    print(f"{arguments.table}: {len(rows)} rows")
+        raise SystemExit(f"stopped: {table} has {len(rows)} rows; the same command goes on")
+    print(f"{table}: {len(rows)} rows")
     if arguments.no_box:
         print("Without the box: submissions had all of your rights, and could change these rows.")
 

@@ -156,8 +156,8 @@ def box():
     if site.ENABLE_USER_SITE:
         shown.add(Path(site.getusersitepackages()))
     # Where one of these lies in a folder that is shown, as a course in /usr/src does, hide it.
-    hidden = {HERE.parent, Path.cwd(), Path.home(), Path(os.environ.get("D2LMINI_COURSE", HERE))}
-    hidden = {path for path in hidden - shown if shown & set(path.parents)}
+    hidden = {HERE.parent, Path.cwd(), Path.home()} - shown
+    hidden = {path for path in hidden if shown & set(path.parents)}
     mounts = {path: ["--ro-bind", path, path] for path in shown if path.exists()}
     mounts |= {path: ["--tmpfs", path] for path in hidden}
     mounts |= {
@@ -235,12 +235,10 @@ def no_box():
 
 def end(process):
     """End a process and all that it started; the box ends with it."""
-    if hasattr(os, "killpg"):
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-    process.kill()
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except (AttributeError, ProcessLookupError):  # Windows has no groups; or it has ended
+        process.kill()
     process.wait()
 
 
