@@ -115,8 +115,7 @@ class Run(NbGraderPreprocessor):
             given.write(json.dumps(asked).encode())
             given.seek(0)
             process = subprocess.Popen(
-                [*(box() if self.box else []), *limits(self.megabytes, self.box),
-                 sys.executable, HERE / "boxed.py"],
+                [*limited(self.megabytes, self.box), sys.executable, HERE / "boxed.py"],
                 stdin=given, stdout=answer, stderr=subprocess.DEVNULL, cwd=folder,
                 env=environment("/tmp" if self.box else folder, self.box)
                 | {"D2LMINI_SEED": str(seed)}, start_new_session=True,
@@ -173,18 +172,20 @@ def box():
     ]  # fmt: skip
     for path in sorted(mounts):  # a folder before what lies in it
         command += mounts[path]
-    for path in ("/", "/dev", *hidden):  # these are in memory, too, and have no size
+    for path in ("/", "/dev", "/proc", *hidden):  # they have no size; root could write to /proc/sys
         command += ["--remount-ro", path]
     return [*map(str, command), "--chdir", "/tmp", "--"]
 
 
-def limits(megabytes, boxed):
-    """The command that limits what one process may use; where there is none, an empty one."""
-    if not shutil.which("prlimit"):
-        return []
-    command = ["prlimit", f"--data={megabytes * 2**20}", f"--fsize={100 * 2**20}", "--core=0"]
-    # Outside the box all processes of the user would count.
-    return [*command, "--nproc=200"] if boxed else command
+def limited(megabytes, boxed):
+    """The beginning of a submission's command: the box, and what one process may use."""
+    command = box() if boxed else []
+    if shutil.which("choom") and shutil.which("prlimit"):  # not on macOS and Windows
+        # Where memory is short, Linux ends the submission, and nothing else.
+        command = ["choom", "-n", "1000", "--", *command, "prlimit", "--core=0"]
+        command += [f"--data={megabytes * 2**20}", f"--fsize={100 * 2**20}"]
+        command += ["--nproc=200"] if boxed else []  # without it, all of the user's would count
+    return command
 
 
 def environment(home, boxed):
@@ -215,7 +216,7 @@ def no_box():
         return "The box needs Linux: grade in a Linux container or on a Linux machine."
     if not shutil.which("bwrap"):
         return "The box needs bubblewrap: `sudo apt install bubblewrap`, or your system's command."
-    command = [*box(), *limits(4000, True), sys.executable, "-c", "import d2lmini, jupyter_client"]
+    command = [*limited(4000, True), sys.executable, "-c", "import d2lmini, jupyter_client"]
     done = subprocess.run(
         command, env=environment("/tmp", True), capture_output=True, text=True, errors="replace"
     )

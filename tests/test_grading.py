@@ -426,6 +426,7 @@ ONLY_BOXED = {
     "write beside the folders": "open('/x', 'w')",
     "write beside the devices": "open('/dev/x', 'w')",
     "change the system": "open('/proc/sys/kernel/domainname', 'r+')",
+    "change which process goes first": "open('/proc/self/oom_score_adj', 'w').write('0')",
     "mount": "assert ctypes.CDLL(None).mount(b'x', b'/tmp', b'tmpfs', 0, None) == 0",
     "another box": "subprocess.run(['unshare', '-Ur', 'true'], check=True)",
     "fill the memory that looks like a disk": """
