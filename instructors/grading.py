@@ -120,7 +120,7 @@ class Run(NbGraderPreprocessor):
                 env=environment("/tmp" if self.box else folder, self.box)
                 | {"D2LMINI_SEED": str(seed)}, start_new_session=True,
             )  # fmt: skip
-            stopped = "the kernel died: an exit, or more memory than there is"
+            stopped = "the kernel ended: an exit, too much memory, or a loop that nothing stops"
             try:
                 process.wait(self.seconds)
             except subprocess.TimeoutExpired:

@@ -279,7 +279,7 @@ CLASS = {
     "many": (lambda: made(change=lambda nb, _: nb.cells.extend(NEXT)), 0, "1000 are allowed"),
     # crashing
     "syntax": (lambda: made("def rnn(:", CLIP, "import gone"), 4, "name 'rnn' is not defined"),
-    "killed": (lambda: made(RNN, CLIP, "import os; os.kill(os.getpid(), 9)"), 0, "kernel died"),
+    "killed": (lambda: made(RNN, CLIP, "import os; os.kill(os.getpid(), 9)"), 0, "kernel ended"),
     "exit": (lambda: made(wrong("outputs = []", "raise SystemExit"), CLIP), 4, "test-rnn"),
     # endless
     "endless": (lambda: made(wrong("outputs = []", "while True: pass"), CLIP), 4, "15 s were"),
@@ -395,7 +395,7 @@ def test_what_a_person_should_look_at(tool):
 # --- what is in the box cannot get out ---------------------------------------------------------
 
 # What a submission may try, harmlessly: each cell raises an error unless it succeeds. The names
-# in capital letters are filled in.
+# in capital letters are defined in the first one.
 ATTACKS = {
     "read a solution": "open(SOLUTION).read()",
     "read another submission": "open(FOLDER + '/other.ipynb').read()",
@@ -409,10 +409,10 @@ book = sqlite3.connect(f"file:{FOLDER}/gradebook.db?mode=rw", uri=True)
 book.execute("update grade set manual_score = 10")
 book.commit()""",
     "reach a server": "socket.create_connection(('127.0.0.1', PORT), 1)",
-    "reach a socket of the desktop": "socket.socket(socket.AF_UNIX).connect('\\0d2lmini-PORT')",
+    "reach a socket of the desktop": "socket.socket(socket.AF_UNIX).connect(f'\\0d2lmini-{PORT}')",
     "see a process": "os.kill(PID, 0)",
-    "read what a process knows": "open('/proc/PID/environ', 'rb').read()",
-    "leave a file": "open(MARKED + '/left', 'w').write('x')",
+    "read what a process knows": "open(f'/proc/{PID}/environ', 'rb').read()",
+    "leave a file": "open(HOME + '/left', 'w').write('x')",
     "leave a process": """
 subprocess.Popen(["sleep", "3617.25"], start_new_session=True)""",
     "fill the disk": """
@@ -475,18 +475,13 @@ def test_attacks(tool, tmp_path, monkeypatch, boxed, request):
         desk.bind(f"\0d2lmini-{port}")
         desk.listen()
         names = {
-            "SOLUTION": repr(str(SOURCES / "2_rnn" / "2_rnn.ipynb")), "MARKED": repr(str(tmp_path)),
-            "FOLDER": repr(str(tmp_path)), "PORT": str(port), "PID": str(os.getpid()),
-            "PACKAGE": repr(str(Path(inspect.getfile(tool.d2lmini)).parent)),
-            "PREFIX": repr(sys.prefix), "HOME)": repr(str(home)) + ")",
+            "FOLDER": str(tmp_path), "HOME": str(home), "PORT": port, "PID": os.getpid(),
+            "SOLUTION": str(SOURCES / "2_rnn" / "2_rnn.ipynb"), "PREFIX": sys.prefix,
+            "PACKAGE": str(Path(inspect.getfile(tool.d2lmini)).parent),
         }  # fmt: skip
-        cells = [new_code_cell("import ctypes, os, socket, sqlite3, subprocess")]
-        for attack in attacks.values():
-            for name, value in names.items():
-                if f"{{{name}}}" in attack:  # in an f-string
-                    attack = attack.replace(f"{{{name}}}", value[1:-1])
-                attack = attack.replace(name, value)
-            cells.append(new_code_cell(attack))
+        known = [f"{name} = {value!r}" for name, value in names.items()]
+        first = "\n".join(["import ctypes, os, socket, sqlite3, subprocess", *known])
+        cells = [new_code_cell(source) for source in (first, *attacks.values())]
         run = tool.grading.Run(box=boxed, seconds=120, seconds_per_cell=30)
         stopped, _ = run.execute(cells, 1)
     left = list(left_behind())
