@@ -18,8 +18,7 @@ from jupyter_client.manager import KernelManager
 SHOWN = 1_000_000  # characters that all cells together may show
 RESULTS = 10_000_000  # characters that the tests may write
 AFTERWARDS = 2  # seconds for each cell after one that took too long
-# A page that shows HTML or JavaScript of a submission would let it act for the one who reads it.
-PICTURES_AND_TEXT = ("text/plain", "image/png", "image/jpeg")
+SHOW = ("stream", "error", "display_data", "execute_result")  # messages that show something
 PARENT = os.getppid()
 
 
@@ -37,8 +36,8 @@ def main():
             break
         room -= sum(map(length, outputs))
         if late:
-            words = f"{seconds} s were over"
-            outputs.append(error("TimeLimit", words, []))
+            late = {"ename": "TimeLimit", "evalue": f"{seconds} s were over", "traceback": []}
+            outputs.append(late | {"output_type": "error"})
             seconds = min(seconds, AFTERWARDS)
         results = written()
         print(json.dumps({"outputs": outputs, "results": results[read:]}), flush=True)
@@ -67,26 +66,13 @@ def run(manager, client, source, seconds, room):
         content = message["content"]
         if content.get("execution_state") == "idle":
             return outputs, late
-        output = shown(message["msg_type"], content)
-        if output and (output["output_type"] == "error" or length(output) <= room):
+        output = content | {"output_type": message["msg_type"]}
+        if message["msg_type"] == "error":
+            output["evalue"] = output["evalue"][:10_000]
+            output["traceback"] = [line[:10_000] for line in output["traceback"][:30]]
+        if message["msg_type"] in SHOW and (length(output) <= room or "ename" in output):
             room -= length(output)
             outputs.append(output)
-
-
-def shown(kind, content):
-    """A message of the kernel as a notebook keeps it; None for those that it does not keep."""
-    if kind == "stream":
-        return {"output_type": kind, "name": content["name"], "text": content["text"]}
-    if kind == "error":
-        return error(content["ename"][:200], content["evalue"][:10_000], content["traceback"][:30])
-    if kind in ("display_data", "execute_result"):
-        data = {key: content["data"][key] for key in PICTURES_AND_TEXT if key in content["data"]}
-        return {"output_type": "display_data", "data": data, "metadata": {}}
-    return None
-
-
-def error(ename, evalue, traceback):
-    return {"output_type": "error", "ename": ename, "evalue": evalue, "traceback": traceback}
 
 
 def length(output):

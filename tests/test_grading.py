@@ -181,6 +181,7 @@ def ids_of_another_version(nb, cells):
 
 def unusual_but_right(nb, cells):
     nb.cells.append(copy.deepcopy(cells["rnn"]))  # a copied cell
+    cells["explain-gradient"].source += " $a<b$ <script>alert(1)</script>"
     for cell in nb.cells:
         cell.source = cell.source.replace("\n", "\r\n")  # as Windows writes them
 
@@ -362,8 +363,10 @@ def test_a_class(office, tmp_path):
     with (office.HERE / "all.csv").open(newline="") as file:
         scores = [float(row["score"]) for row in csv.DictReader(file)]
     assert len(scores) >= 20 and max(scores) == 8
-    largest = max(path.stat().st_size for path in office.HERE.rglob("autograded/**/*.ipynb"))
-    assert largest < 3_000_000
+    graded = [path.read_text("utf-8") for path in office.HERE.rglob("autograded/**/*.ipynb")]
+    assert max(map(len, graded)) < 3_000_000
+    assert any("&lt;script>" in text for text in graded)
+    assert not any("<script" in text for text in graded)
 
 
 def test_what_a_person_should_look_at(tool):
@@ -501,10 +504,21 @@ def test_attacks(tool, tmp_path, monkeypatch, boxed, request):
         assert not failed and left and (tmp_path / "course.py").exists()
 
 
-def test_a_page_of_a_submission_does_nothing_for_its_reader(office):
-    cells = [new_code_cell("from IPython.display import HTML\nHTML('<script>steal()</script>')")]
-    office.grading.Run(box=True, seconds=60).execute(cells, 1)
-    assert [list(output.data) for output in cells[0].outputs] == [["text/plain"]]
+def test_what_a_submission_shows_does_nothing_in_a_browser(tool):
+    script, picture = "<script>steal()</script>", {"image/png": "iVBORw0KGgo=\n"}
+    for output, kept in (
+        ({"output_type": "display_data", "data": {"text/html": script}}, {"text/plain": ""}),
+        ({"output_type": "update", "data": picture}, {"text/plain": ""} | picture),
+        (
+            {"output_type": "execute_result", "data": {"image/png": '">' + script}},
+            {"text/plain": ""},
+        ),
+    ):
+        assert tool.grading.checked(output | {"metadata": {"a": script}}) == {
+            "output_type": "display_data", "metadata": {}, "data": kept,
+        }  # fmt: skip
+    stream = {"output_type": "stream", "name": script, "text": "x", "more": script}
+    assert tool.grading.checked(stream) == {"output_type": "stream", "name": "stderr", "text": "x"}
 
 
 def test_where_there_can_be_no_box(tool, tmp_path, monkeypatch):
