@@ -10,19 +10,20 @@ gradebook.db stay in --course, where `nbgrader generate_feedback` and Formgrader
 
 import argparse
 import ast
-import collections
 import csv
 import hashlib
 import io
 import json
+import multiprocessing
 import os
-import queue
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import threading
+import warnings
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import grading  # by the name under which nbgrader finds it
@@ -32,16 +33,18 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.apps import NbGraderAPI
 from nbgrader.utils import is_grade, is_solution
+from sqlalchemy.exc import SAWarning
 from traitlets.config.loader import PyFileConfigLoader
 
 import d2lmini
 from d2lmini.tools import write_whole
 
+warnings.simplefilter("ignore", SAWarning)  # about nbgrader's own use of its database
+
 HERE = Path(__file__).resolve().parent
 ASSIGNMENTS = sorted(path.name for path in (HERE / "source").iterdir())
 LARGEST = 5_000_000  # bytes of a notebook
 MOST_CELLS = 1000
-LONGEST = 600  # seconds for a submission; grading.Run ends it earlier
 COLUMNS = ["student", "points", "of", "to_read", "reason", "look_at"]
 # In the box there is nothing to steal. What is left is to use a finished function in place of
 # one's own, or to reach what `check` knows. Who does so may have good reasons: a person looks.
@@ -163,18 +166,7 @@ def unusual_in(node):
             yield f"{node.name} uses none of its parameters"
 
 
-# --- one submission, in one of the processes that grade --------------------------------------
-
-
-def work():
-    """Grade what comes on standard input, a submission a line; answer each with its row."""
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what nbgrader prints is no answer
-    assignment, course, box = json.loads(sys.stdin.readline())
-    for line in sys.stdin:
-        student, paths = json.loads(line)
-        row = grade_one(assignment, Path(course), box, student, list(map(Path, paths)))
-        print(json.dumps(row), file=answers, flush=True)
+# --- one submission ----------------------------------------------------------------------------
 
 
 def grade_one(assignment, course, box, student, paths):
@@ -182,7 +174,8 @@ def grade_one(assignment, course, box, student, paths):
     name, file = known_as(student), f"{assignment}.ipynb"
     given = nbformat.read(HERE / "source" / assignment / file, as_version=4).cells
     tests = [cell for cell in given if is_grade(cell) and not is_solution(cell)]
-    row = no_points(student) | {"of": whole(sum(cell.metadata.nbgrader.points for cell in tests))}
+    row = dict.fromkeys(COLUMNS, "") | {"student": student, "points": 0, "to_read": 0}
+    row["of"] = whole(sum(cell.metadata.nbgrader.points for cell in tests))
     given += nbformat.read(course / "release" / assignment / file, as_version=4).cells
     kept = course / "rows" / assignment / f"{name}.json"
     try:
@@ -203,12 +196,6 @@ def grade_one(assignment, course, box, student, paths):
         return row | {"reason": first_line(error)}
 
 
-def no_points(student, reason=""):
-    """The row of somebody about whom nothing is known."""
-    row = {"student": student, "points": 0, "to_read": 0, "reason": reason}
-    return dict.fromkeys(COLUMNS, "") | row
-
-
 def run(assignment, course, box, name, nb):
     """Have nbgrader grade a notebook: its points, and why some are missing."""
     place = course / "submitted" / name / assignment
@@ -219,8 +206,8 @@ def run(assignment, course, box, name, nb):
     if not done["success"]:
         lines = [line for line in done["log"].splitlines() if re.match(r"\s*[\w.]+: ", line)]
         raise RuntimeError(f"nbgrader could not grade it: {lines[-1] if lines else done['error']}")
-    points = {column: whole(grading.Run.row[column]) for column in ("points", "to_read")}
-    return grading.Run.row | points
+    row = grading.Run.rows.pop(name)
+    return row | {column: whole(row[column]) for column in ("points", "to_read")}
 
 
 def settings(course, box=True):
@@ -274,58 +261,23 @@ def grade(assignment, students, course, jobs, box):
     done = NbGraderAPI(config=settings(course)).generate_assignment(assignment, force=True)
     if not done["success"]:
         raise SystemExit(f"nbgrader could not read the assignment:\n{done['log']}")
-    tasks, rows, workers = collections.deque(students.items()), queue.SimpleQueue(), {}
-    stopped = threading.Event()
     # Ctrl-C may come in the middle of anything. It is noted here, and obeyed between two rows.
+    stopped = threading.Event()
     before = signal.signal(signal.SIGINT, lambda *_: stopped.set())
-    for number in range(min(jobs, len(students))):
-        job = number, workers, [assignment, str(course), box], tasks, rows
-        threading.Thread(target=hand_out, args=job, daemon=True).start()
-    left = len(students)
+    pool = ProcessPoolExecutor(
+        min(jobs, len(students)) or 1, multiprocessing.get_context("spawn"),
+        initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN),
+    )  # fmt: skip
+    left = {pool.submit(grade_one, assignment, course, box, *one) for one in students.items()}
     while left and not stopped.is_set():
+        done, left = wait(left, timeout=0.2, return_when=FIRST_COMPLETED)
         try:
-            yield rows.get(timeout=0.2)
-            left -= 1
-        except queue.Empty:
-            pass
-    tasks.clear()
-    for worker in list(workers.values()):
+            yield from (one.result() for one in done)
+        except BrokenProcessPool:
+            raise SystemExit("a process was stopped, or memory is short: run it again") from None
+    for worker in multiprocessing.active_children():
         worker.kill()  # and with it the box in which it runs a submission
     signal.signal(signal.SIGINT, before)
-
-
-def hand_out(number, workers, job, tasks, rows):
-    """Let a process grade one submission after the other; a new one, where it ends too early."""
-    while tasks:
-        try:
-            student, paths = tasks.popleft()
-        except IndexError:  # another thread was faster
-            return
-        if number not in workers:
-            workers[number] = start(job)
-        worker = workers[number]
-        alarm = threading.Timer(LONGEST, worker.kill)
-        alarm.start()
-        try:
-            print(json.dumps([student, list(map(str, paths))]), file=worker.stdin, flush=True)
-            row = json.loads(worker.stdout.readline())
-        except (OSError, ValueError):
-            workers.pop(number).kill()
-            row = no_points(student, "grading it came to no end, or needed too much memory")
-        alarm.cancel()
-        rows.put(row)
-
-
-def start(job):
-    """A process that grades. Ctrl-C does not reach it: this one ends it in order."""
-    code = f"import sys; sys.path[0] = {str(HERE)!r}; import grade; grade.work()"
-    # What is ignored are nbgrader's own warnings about its database.
-    worker = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", code], cwd=job[1], text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
-    )  # fmt: skip
-    print(json.dumps(job), file=worker.stdin)
-    return worker
 
 
 # --- the table ---------------------------------------------------------------------------------
@@ -392,7 +344,8 @@ def main():
     if not rows:
         write_table([], table)
     if len(rows) < len(students):
-        raise SystemExit(f"stopped: {table} has {len(rows)} rows; the same command goes on")
+        print(f"stopped: {table} has {len(rows)} rows; the same command goes on", file=sys.stderr)
+        os._exit(1)  # without waiting for what is not graded yet
     print(f"{table}: {len(rows)} rows")
     if arguments.no_box:
         print("Without the box: submissions had all of your rights, and could change these rows.")

@@ -82,7 +82,7 @@ class Run(NbGraderPreprocessor):
     seconds = Integer(18, help="Time for a whole notebook.").tag(config=True)
     megabytes = Integer(4000, help="Memory of each process (on Linux).").tag(config=True)
 
-    row = {}  # points, to_read and reason of the notebook that was run last, for grade.py
+    rows = {}  # {student: points, to_read and reason of the notebook that was run}, for grade.py
 
     def preprocess(self, nb, resources):
         if self.box and (why := no_box()):
@@ -102,7 +102,8 @@ class Run(NbGraderPreprocessor):
             errors = [output for output in cell.outputs if output.output_type == "error"]
             points += 0 if errors else about.points
             reasons += [f"{about.grade_id}: {first_line(e.evalue or e.ename)}" for e in errors]
-        Run.row = {"points": points, "to_read": to_read, "reason": "; ".join(reasons)}
+        row = {"points": points, "to_read": to_read, "reason": "; ".join(reasons)}
+        Run.rows[resources["nbgrader"]["student"]] = row
         return nb, resources
 
     def execute(self, cells, seed):

@@ -39,9 +39,11 @@ def tool(tmp_path_factory):
     shutil.copytree(ROOT / "instructors", folder, ignore=shutil.ignore_patterns(*left))
     with (folder / "nbgrader_config.py").open("a") as config:
         config.write("\nc.Run.seconds_per_cell = 15\nc.Run.seconds = 90\nc.Run.megabytes = 3000\n")
-    with mock.patch.object(sys, "path", [str(folder), *sys.path]):
-        import grade
-    return grade
+    sys.path.insert(0, str(folder))  # where the processes that grade find it, too
+    import grade
+
+    yield grade
+    sys.path.remove(str(folder))
 
 
 @pytest.fixture
@@ -389,9 +391,13 @@ def test_what_a_person_should_look_at(tool):
         "def gru(inputs, state, params):\n    H, = state\n    return torch.tanh(H)": [],
         "import math\nfrom torch import nn\nfrom matplotlib import pyplot": [],
         "def f(:": [],
+        "x = x" + ".a" * 200_000: [],
+        "x = 1" + "+1" * 200_000: [],
+        "x = " + "-" * 200_000 + "1": [],
+        "x = " + "[" * 200_000: [],
     }.items():
         cell = new_code_cell(code)
-        assert tool.unusual(nbformat.v4.new_notebook(cells=[cell]), set()) == words, code
+        assert tool.unusual(nbformat.v4.new_notebook(cells=[cell]), set()) == words, code[:99]
         assert tool.unusual(nbformat.v4.new_notebook(cells=[cell]), {code}) == []
 
 
