@@ -265,8 +265,7 @@ def grade(assignment, students, course, jobs, box):
     stopped = threading.Event()
     before = signal.signal(signal.SIGINT, lambda *_: stopped.set())
     pool = ProcessPoolExecutor(
-        min(jobs, len(students)) or 1, multiprocessing.get_context("spawn"),
-        initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN),
+        min(jobs, len(students)) or 1, multiprocessing.get_context("spawn"), begin
     )  # fmt: skip
     left = {pool.submit(grade_one, assignment, course, box, *one) for one in students.items()}
     while left and not stopped.is_set():
@@ -278,6 +277,12 @@ def grade(assignment, students, course, jobs, box):
     for worker in multiprocessing.active_children():
         worker.kill()  # and with it the box in which it runs a submission
     signal.signal(signal.SIGINT, before)
+
+
+def begin():
+    """What a process that grades does first."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that waits for it ends it
+    grading.no_box = lambda: None  # that was tried once for all
 
 
 # --- the table ---------------------------------------------------------------------------------

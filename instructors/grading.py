@@ -193,7 +193,7 @@ def limited(megabytes, boxed):
 def environment(home, boxed):
     """The environment variables of a submission; in the box none of the user's."""
     ours = {
-        "HOME": home, "TMPDIR": home, "D2LMINI_RESULTS": os.path.join(home, "results"),
+        "HOME": home, "TMPDIR": home, "D2LMINI_RESULTS": os.path.join(home, ".d2lmini_results"),
         "D2LMINI_OFFLINE": "1", "OMP_NUM_THREADS": "1", "PYTHONUSERBASE": site.getuserbase(),
     }  # fmt: skip
     if text():
@@ -220,7 +220,7 @@ def no_box():
         return "The box needs bubblewrap: `sudo apt install bubblewrap`, or your system's command."
     command = [*limited(4000, True), sys.executable, "-c", "import d2lmini, jupyter_client"]
     done = subprocess.run(
-        command, env=environment("/tmp", True), capture_output=True, text=True, errors="replace"
+        command, env=environment("/tmp", True), capture_output=True, text=True, timeout=300
     )
     if done.returncode == 0:
         return None
@@ -232,7 +232,7 @@ def no_box():
             "but the course and one submission, and with --no-box."
         )
     if restricted.exists() and restricted.read_text().strip() == "1":
-        return f"{said}: it needs the AppArmor profile in instructors/README.md, *The box*."
+        return f"{said}: it needs the AppArmor profile that stands in instructors/README.md."
     return f"{said}: it needs version 0.8 or newer, and a kernel that allows user namespaces."
 
 
