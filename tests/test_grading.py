@@ -54,10 +54,11 @@ def office(tool):
     return tool
 
 
-def grade(tool, assignment, submissions, *options):
+def grade(tool, assignment, submissions, *options, jobs=1):
     """The table's rows, by student."""
     table = submissions.parent / "grades.csv"
     arguments = ["grade.py", assignment, str(submissions), str(table), *options]
+    arguments += ["--jobs", str(jobs)]
     with mock.patch.object(sys, "argv", arguments), mock.patch.dict(os.environ):
         tool.main()
     with table.open(encoding="utf-8-sig", newline="") as file:
@@ -347,7 +348,7 @@ def test_a_class(office, tmp_path):
         "two": ("0", "2 notebooks were handed in (a.ipynb, b.ipynb); which one counts?"),
     }  # fmt: skip
 
-    rows = grade(office, "2_rnn", submissions, "--jobs", "2")
+    rows = grade(office, "2_rnn", submissions, jobs=2)
     found = {student: (row["points"], row["reason"]) for student, row in rows.items()}
     assert found.keys() == expected.keys()
     faults = [
