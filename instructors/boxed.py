@@ -56,11 +56,11 @@ def run(manager, client, source, seconds, room):
             message = None
         if not manager.is_alive() or os.getppid() != PARENT:
             return None, late
-        if time.monotonic() > end:
-            if late:  # the cell does not let itself be interrupted
-                return None, late
+        if time.monotonic() > end and not late:
             late, end = True, time.monotonic() + AFTERWARDS
             manager.interrupt_kernel()
+        elif time.monotonic() > end and message is None:  # nothing interrupts it
+            return None, late
         if message is None or message["parent_header"].get("msg_id") != request:
             continue
         content = message["content"]

@@ -312,11 +312,11 @@ CLASS = {
         NO_TANH, CLIP, "get_ipython().input_transformers_post.append(lambda lines: ['pass'])"),
         0, "not those of a right function"),
     "library": (lambda: made(LIBRARY, CLIP), 8, ""),
-    "forged": (lambda: made(NO_TANH, CLIP, FORGED), 0, "test-rnn"),
+    "forged": (lambda: made(NO_TANH, CLIP, FORGED), 4, "test-rnn"),
     # enormous
     "loud": (lambda: made(RNN, CLIP, LOUD), 8, ""),
     "greedy": (lambda: made(
-        wrong("outputs = []", "outputs = [torch.ones(10**10)]"), CLIP, GREEDY), 4, "It raises"),
+        wrong("outputs = []", "outputs = [torch.ones(10**10)]"), CLIP, GREEDY), 0, "No space left"),
 }  # fmt: skip
 
 
