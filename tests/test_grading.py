@@ -543,7 +543,7 @@ def test_where_there_can_be_no_box(tool, tmp_path, monkeypatch):
             with pytest.raises(SystemExit, match="With --no-box") as refused:
                 grade(tool, "2_rnn", tmp_path)
             assert words in str(refused.value)
-            with pytest.raises(SystemExit, match="box"):
+            with pytest.raises(RuntimeError, match="box"):
                 grading.Run().preprocess(made(), {})
     grading.no_box.cache_clear()
 
