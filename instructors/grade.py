@@ -276,6 +276,7 @@ def grade(assignment, students, course, jobs, box):
             raise SystemExit("a process was stopped, or memory is short: run it again") from None
     for worker in multiprocessing.active_children():
         worker.kill()  # and with it the box in which it runs a submission
+    pool.shutdown(cancel_futures=True)
     signal.signal(signal.SIGINT, before)
 
 
@@ -349,8 +350,7 @@ def main():
     if not rows:
         write_table([], table)
     if len(rows) < len(students):
-        print(f"stopped: {table} has {len(rows)} rows; the same command goes on", file=sys.stderr)
-        os._exit(1)  # without waiting for what is not graded yet
+        raise SystemExit(f"stopped: {table} has {len(rows)} rows; the same command goes on")
     print(f"{table}: {len(rows)} rows")
     if arguments.no_box:
         print("Without the box: submissions had all of your rights, and could change these rows.")

@@ -474,9 +474,13 @@ def test_attacks(tool, tmp_path, monkeypatch, boxed, request):
     (tmp_path / "other.ipynb").write_text("{}")
     with sqlite3.connect(tmp_path / "gradebook.db") as book:
         book.execute("create table grade (manual_score)")
-    attacks = ATTACKS | (ONLY_BOXED if boxed else {})
+    attacks = dict(ATTACKS) | (ONLY_BOXED if boxed else {})
     if boxed and os.getuid() != 0:  # the processes of root are not counted
         attacks["many processes"] = "started = []" + MANY_PROCESSES
+    package = str(Path(inspect.getfile(tool.d2lmini)).parent)
+    for name, folder in (("package", package), ("environment", sys.prefix)):
+        if not boxed and not os.access(folder, os.W_OK):  # somebody else installed it
+            del attacks[f"write into the {name}"]
     home = tmp_path / "home"
     home.mkdir()
     (home / "key").write_text("x")
@@ -487,7 +491,7 @@ def test_attacks(tool, tmp_path, monkeypatch, boxed, request):
         names = {
             "FOLDER": str(tmp_path), "HOME": str(home), "PORT": port, "PID": os.getpid(),
             "SOLUTION": str(SOURCES / "2_rnn" / "2_rnn.ipynb"), "PREFIX": sys.prefix,
-            "PACKAGE": str(Path(inspect.getfile(tool.d2lmini)).parent),
+            "PACKAGE": package,
         }  # fmt: skip
         known = [f"{name} = {value!r}" for name, value in names.items()]
         first = "\n".join(["import ctypes, os, socket, sqlite3, subprocess", *known])
