@@ -63,6 +63,7 @@ class Restore(NbGraderPreprocessor):
                 name = about.get("grade_id") if isinstance(about, dict) else None
                 if isinstance(name, str) and name in known:
                     cell.metadata["nbgrader"] = known.pop(name)[1]
+                cell.source = cell.source.replace("\r\n", "\n")  # as Windows writes them
                 if cell.cell_type == "markdown":  # HTML would act in the browser of its reader
                     cell.source = re.sub(r"<(?=[a-zA-Z])", "&lt;", cell.source)
             for cell, about in known.values():
