@@ -4,8 +4,8 @@
 
 SUBMISSIONS holds a folder for each student with the notebook in it, or a notebook for each
 student, named STUDENT.ipynb. Every one of them gets a row, which is written when it is known.
-Graded notebooks and nbgrader's gradebook.db stay in --course, where `nbgrader generate_feedback`
-and Formgrader find them.
+The same command again grades only what is new or changed. Graded notebooks and nbgrader's
+gradebook.db stay in --course, where `nbgrader generate_feedback` and Formgrader find them.
 """
 
 import argparse
@@ -13,40 +13,53 @@ import ast
 import csv
 import hashlib
 import io
+import json
 import multiprocessing
 import os
 import re
 import shutil
+import signal
 import sys
+import threading
 import warnings
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import grading  # by the name under which nbgrader finds it
 import nbformat
+from grading import first_line
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.apps import NbGraderAPI
-from nbgrader.utils import is_grade
+from nbgrader.utils import is_grade, is_solution
 from sqlalchemy.exc import SAWarning
 from traitlets.config.loader import PyFileConfigLoader
 
+import d2lmini
 from d2lmini.tools import write_whole
+
+warnings.simplefilter("ignore", SAWarning)  # about nbgrader's own use of its database
 
 HERE = Path(__file__).resolve().parent
 ASSIGNMENTS = sorted(path.name for path in (HERE / "source").iterdir())
 LARGEST = 5_000_000  # bytes of a notebook
 MOST_CELLS = 1000
 COLUMNS = ["student", "points", "of", "to_read", "reason", "look_at"]
-# A right answer needs none of these. Who uses them may have good reasons: a person should look.
-UNUSUAL_NAMES = {
-    "get_ipython", "builtins", "__builtins__", "modules", "importlib", "__import__", "eval", "exec",
-    "_exit", "fork", "system", "subprocess", "socket", "urllib", "requests", "open", "inspect",
-    "setattr", "displayhook", "excepthook", "environ", "getenv", "D2LMINI_SEED", "D2LMINI_RESULTS",
+# In the box there is nothing to steal. What is left is to use a finished function in place of
+# one's own, or to reach what `check` knows. Who does so may have good reasons: a person looks.
+FINISHED = {
     "RNN", "GRU", "LSTM", "RNNCell", "GRUCell", "LSTMCell", "_VF", "clip_grad_norm_", "Vocab",
     "SeqDataLoader", "seq_data_iter_sequential", "grad_clipping", "evaluate_perplexity",
-    "checking", "by_hand",
+    "EXERCISES", "modules", "environ", "getenv", "get_ipython", "eval", "exec", "open", "compile",
+    "globals", "locals", "vars", "getattr", "setattr", "f_back", "displayhook",
 }  # fmt: skip
-MODULES = {"cells", "loaders", "readable", "text", "training"}  # of d2lmini
+USUAL_IMPORTS = {
+    "torch", "d2lmini", "math", "random", "re", "collections", "itertools", "functools", "typing",
+    "matplotlib", "numpy", "time", "warnings",
+}  # fmt: skip
+IMPORTS = (ast.Import, ast.ImportFrom)
+INSIDE = {path.stem for path in Path(d2lmini.__file__).parent.iterdir()} - {"__init__"}
 
 
 # --- what was handed in ------------------------------------------------------------------------
@@ -73,7 +86,7 @@ def is_rubbish(path):
 
 
 def choose(paths, assignment):
-    """The one notebook that counts; ValueError where there is none."""
+    """The one notebook that counts, and the others; ValueError where there is none."""
     notebooks = [path for path in paths if path.suffix == ".ipynb"]
     named = [path for path in notebooks if path.stem == assignment] or notebooks
     if not paths:
@@ -83,7 +96,7 @@ def choose(paths, assignment):
     if len(named) > 1:
         names = ", ".join(path.name for path in named[:3])
         raise ValueError(f"{len(named)} notebooks were handed in ({names}); which one counts?")
-    return named[0]
+    return named[0], [path for path in notebooks if path != named[0]]
 
 
 def read(path):
@@ -111,17 +124,12 @@ def clean(cell):
     source = cell.source if isinstance(cell.source, str) else "".join(cell.source)
     about = cell.get("metadata", {}).get("nbgrader")
     name = about.get("grade_id") if isinstance(about, dict) else None
-    return make(source, metadata={"nbgrader": {"grade_id": name}} if name else {})
-
-
-def first_line(error):
-    """The first line of an error, without colours, short enough for a table."""
-    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
-    return text.partition("\n")[0][:200] or type(error).__name__
+    metadata = {"nbgrader": {"grade_id": name}} if name else {}
+    return make(source.replace("\r\n", "\n"), metadata=metadata)
 
 
 def unusual(nb, ours):
-    """Names in a student's code that a person should look at. ours: the sources of given cells."""
+    """What in a student's code a person should look at. ours: the sources of given cells."""
     found = set()
     for cell in nb.cells:
         if cell.cell_type != "code" or cell.source in ours:
@@ -131,151 +139,151 @@ def unusual(nb, ours):
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             continue
         for node in ast.walk(tree):
-            names = [getattr(node, "id", None), getattr(node, "attr", None)]
-            if isinstance(node, (ast.Import, ast.ImportFrom)):
-                names += [getattr(node, "module", None), *(alias.name for alias in node.names)]
-                names = [part for name in names if name for part in name.split(".")]
-                found |= MODULES.intersection(names)
-            elif isinstance(node, ast.Attribute) and getattr(node.value, "id", None) == "d2l":
-                found |= MODULES.intersection(names)
-            found |= UNUSUAL_NAMES.intersection(names)
-            for target in getattr(node, "targets", []):
-                if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name):
-                    found.add(f"{target.value.id}.{target.attr} = ...")
+            found.update(unusual_in(node))
     return sorted(found)
 
 
-# --- grading -----------------------------------------------------------------------------------
+def unusual_in(node):
+    """What is unusual in one node of a program's tree."""
+    for imported in getattr(node, "names", []) if isinstance(node, IMPORTS) else []:
+        parts = f"{getattr(node, 'module', None) or ''}.{imported.name}".strip(".").split(".")
+        yield from FINISHED.intersection(parts)
+        yield from INSIDE.intersection(parts) if parts[0] == "d2lmini" else ()
+        yield from {parts[0]} - USUAL_IMPORTS
+    name = getattr(node, "id", None) or getattr(node, "attr", None) or ""
+    if name in FINISHED or re.fullmatch(r"__(?!init__|name__)\w+__", name):
+        yield name
+    if isinstance(node, ast.Attribute) and getattr(node.value, "id", None) == "d2l":
+        yield from INSIDE.intersection([name])
+    for target in getattr(node, "targets", []):
+        owner = getattr(getattr(target, "value", None), "id", "self")
+        if isinstance(target, ast.Attribute) and owner != "self":
+            yield f"{owner}.{target.attr} = ..."
+    if isinstance(node, ast.FunctionDef):
+        given = {part.arg for part in ast.walk(node.args) if isinstance(part, ast.arg)}
+        used = {part.id for line in node.body for part in ast.walk(line) if hasattr(part, "id")}
+        if given and not given & used:
+            yield f"{node.name} uses none of its parameters"
 
 
-def grade(assignment, folder, course):
-    """Rows for the table, one for each student, the reason in words where points are missing."""
-    config = settings(course)
-    done = NbGraderAPI(config=config).generate_assignment(assignment, force=True)
+# --- one submission ----------------------------------------------------------------------------
+
+
+def grade_one(assignment, course, box, student, paths):
+    """The row of a student; that of the last time where nothing has changed."""
+    name, file = known_as(student), f"{assignment}.ipynb"
+    given = nbformat.read(HERE / "source" / assignment / file, as_version=4).cells
+    tests = [cell for cell in given if is_grade(cell) and not is_solution(cell)]
+    row = dict.fromkeys(COLUMNS, "") | {"student": student, "points": 0, "to_read": 0}
+    row["of"] = whole(sum(cell.metadata.nbgrader.points for cell in tests))
+    given += nbformat.read(course / "release" / assignment / file, as_version=4).cells
+    kept = course / "rows" / assignment / f"{name}.json"
+    try:
+        path, others = choose(paths, assignment)
+        nb = read(path)
+        look_at = unusual(nb, {cell.source for cell in given})
+        row["look_at"] = ", ".join([*look_at, *(f"not graded: {other.name}" for other in others)])
+        state = digest(nb, given, box)
+        last = json.loads(kept.read_text()) if kept.is_file() else {}
+        if last.get("state") != state:
+            kept.unlink(missing_ok=True)
+            last = {"state": state, "row": run(assignment, course, box, name, nb)}
+            write_whole(kept, json.dumps(last).encode())
+        return row | last["row"]
+    except Exception as error:
+        kept.unlink(missing_ok=True)
+        forget(course, assignment, name)
+        return row | {"reason": first_line(error)}
+
+
+def run(assignment, course, box, name, nb):
+    """Have nbgrader grade a notebook: its points, and why some are missing."""
+    place = course / "submitted" / name / assignment
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    nbformat.write(nb, place / f"{assignment}.ipynb")  # the notebook, and nothing beside it
+    done = NbGraderAPI(config=settings(course, box)).autograde(assignment, name, force=True)
     if not done["success"]:
-        raise SystemExit(f"nbgrader could not read the assignment:\n{done['log']}")
-    with gradebook(course) as book:
-        most = whole(book.find_assignment(assignment).max_code_score)
-    source = nbformat.read(HERE / "source" / assignment / f"{assignment}.ipynb", as_version=4)
-    ours = {cell.source for cell in source.cells}
-    students = submissions(folder)
-    for number, (student, paths) in enumerate(students.items(), 1):
-        row = dict.fromkeys(COLUMNS, "")
-        row |= {"student": student, "points": 0, "of": most, "to_read": 0}
-        try:
-            nb = read(choose(paths, assignment))
-            row["look_at"] = ", ".join(unusual(nb, ours))
-            row |= apart(config, course, assignment, known_as(student), nb)
-        except (ValueError, OSError) as error:
-            row["reason"] = first_line(error)
-            forget(course, assignment, known_as(student))
-        print(f"{number} of {len(students)}: {student}: {row['points']} of {most}", flush=True)
-        yield row
+        lines = [line for line in done["log"].splitlines() if re.match(r"\s*[\w.]+: ", line)]
+        raise RuntimeError(f"nbgrader could not grade it: {lines[-1] if lines else done['error']}")
+    row = grading.Run.rows.pop(name)
+    return row | {column: whole(row[column]) for column in ("points", "to_read")}
 
 
-def settings(course):
+def settings(course, box=True):
     """nbgrader's settings for a course folder."""
     config = PyFileConfigLoader(str(HERE / "nbgrader_config.py")).load_config()
     config.CourseDirectory.root = str(course)
     config.CourseDirectory.source_directory = str(HERE / "source")
+    config.Run.box = box
     return config
 
 
-def gradebook(course):
-    """nbgrader's database of a course folder."""
-    return Gradebook(f"sqlite:///{course / 'gradebook.db'}", "d2lmini")
+def digest(nb, given, box):
+    """All that points depend on, in short: the submission, the assignment, and this program."""
+    cells = [cell | {"id": None} for cell in nb.cells]  # ids may be made up when a file is read
+    words = json.dumps([cells, [cell.source for cell in given], box]).encode()
+    code = [*HERE.glob("*.py"), *Path(d2lmini.__file__).parent.glob("checking/*.py")]
+    return hashlib.sha256(words + b"".join(path.read_bytes() for path in sorted(code))).hexdigest()
 
 
 def known_as(student):
     """A name that nbgrader does not take for a pattern, another one for every student."""
     name = re.sub(r"[^\w.@-]", "_", student, flags=re.ASCII)
-    digest = hashlib.sha256(student.encode(errors="surrogateescape")).hexdigest()[:8]
-    return student if name == student else f"{name[:100]}_{digest}"
+    short = hashlib.sha256(student.encode(errors="surrogateescape")).hexdigest()[:8]
+    return student if name == student else f"{name[:100]}_{short}"
 
 
-def apart(config, *submission):
-    """What `grade_one` returns, called in a process of its own, with an end and with limits."""
-    methods = multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context("fork" if "fork" in methods else "spawn")
-    receive, send = context.Pipe(duplex=False)
-    megabytes = config.Run.get("megabytes", 4000)
-    process = context.Process(target=work, args=(send, megabytes, submission))
-    process.start()
-    send.close()
-    try:
-        if not receive.poll(config.Run.get("seconds", 300) + 120):
-            return {"reason": "grading it came to no end"}
-        return receive.recv()
-    except EOFError:
-        return {"reason": "grading it needed more memory than there is, or was stopped"}
-    finally:
-        process.kill()
-        process.join()
-
-
-def work(send, megabytes, submission):
-    """The other process."""
-    if hasattr(os, "setsid"):
-        os.setsid()  # Ctrl-C is for the process that waits; it stops this one
-    if grading.resource:
-        grading.lower(grading.resource.RLIMIT_DATA, megabytes * 2**20)
-    warnings.simplefilter("ignore", SAWarning)  # about nbgrader's own use of its database
-    try:
-        send.send(grade_one(*submission))
-    except Exception as error:
-        send.send({"reason": f"it could not be graded: {first_line(error)}"})
-
-
-def grade_one(course, assignment, name, nb):
-    """Points and reasons of one student."""
-    forget(course, assignment, name, scores=False)
-    place = course / "submitted" / name / assignment
-    place.mkdir(parents=True)
-    nbformat.write(nb, place / f"{assignment}.ipynb")  # the notebook, and nothing beside it
-    done = NbGraderAPI(config=settings(course)).autograde(assignment, name, force=True)
-    if not done["success"]:
-        lines = [line for line in done["log"].splitlines() if re.match(r"\s*[\w.]+: ", line)]
-        return {"reason": f"nbgrader could not grade it: {lines[-1] if lines else done['error']}"}
-    graded = nbformat.read(course / "autograded" / name / assignment / f"{assignment}.ipynb", 4)
-    with gradebook(course) as book:
-        notebooks = book.find_submission(assignment, name).notebooks
-        scores = {grade.name: grade for notebook in notebooks for grade in notebook.grades}
-        tests = [scores[test] for test in grading.Run.passed]
-        points = sum(test.max_score for test in tests if grading.Run.passed[test.name])
-        others = [score for score in scores.values() if score.name not in grading.Run.passed]
-        answers = [other for other in others if other.auto_score is None]
-        unread = sum(answer.max_score for answer in answers if answer.manual_score is None)
-        why = [*reasons(graded), *(f"{o.name}: no answer" for o in others if o not in answers)]
-        if sum(test.auto_score or 0 for test in tests) != points:
-            why.append("the points in gradebook.db are others: look into this notebook")
-    return {"points": whole(points), "to_read": whole(unread), "reason": "; ".join(why)}
-
-
-def forget(course, assignment, name, scores=True):
+def forget(course, assignment, name):
     """Remove an earlier submission, and the points that it had."""
     for folder in ("submitted", "autograded", "feedback"):
         shutil.rmtree(course / folder / name / assignment, ignore_errors=True)
-    if scores:
-        with gradebook(course) as book:
-            try:
-                book.remove_submission(assignment, name)
-            except MissingEntry:
-                pass
-
-
-def reasons(nb):
-    """What the tests said that did not pass."""
-    for cell in nb.cells:
-        if cell.cell_type == "code" and is_grade(cell):
-            for output in cell.outputs:
-                if output.output_type == "error":
-                    words = first_line(output.evalue) if output.evalue else output.ename
-                    yield f"{cell.metadata.nbgrader.grade_id}: {words}"
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}", "d2lmini") as book:
+        try:
+            book.remove_submission(assignment, name)
+        except MissingEntry:
+            pass
 
 
 def whole(points):
     """8 for 8.0."""
     return int(points) if points == int(points) else points
+
+
+# --- all of them -------------------------------------------------------------------------------
+
+
+def grade(assignment, students, course, jobs, box):
+    """Rows for the table, in the order in which they become known; fewer after Ctrl-C."""
+    if not (course / "gradebook.db").exists():  # a new one: rows of an old one do not count
+        shutil.rmtree(course / "rows", ignore_errors=True)
+    (course / "rows" / assignment).mkdir(parents=True, exist_ok=True)
+    done = NbGraderAPI(config=settings(course)).generate_assignment(assignment, force=True)
+    if not done["success"]:
+        raise SystemExit(f"nbgrader could not read the assignment:\n{done['log']}")
+    # Ctrl-C may come in the middle of anything. It is noted here, and obeyed between two rows.
+    stopped = threading.Event()
+    before = signal.signal(signal.SIGINT, lambda *_: stopped.set())
+    pool = ProcessPoolExecutor(
+        min(jobs, len(students)) or 1, multiprocessing.get_context("spawn"), begin
+    )  # fmt: skip
+    left = {pool.submit(grade_one, assignment, course, box, *one) for one in students.items()}
+    while left and not stopped.is_set():
+        done, left = wait(left, timeout=0.2, return_when=FIRST_COMPLETED)
+        try:
+            yield from (one.result() for one in done)
+        except BrokenProcessPool:
+            raise SystemExit("a process was stopped, or memory is short: run it again") from None
+    for worker in multiprocessing.active_children():
+        worker.kill()  # and with it the box in which it runs a submission
+    pool.shutdown(cancel_futures=True)
+    signal.signal(signal.SIGINT, before)
+
+
+def begin():
+    """What a process that grades does first."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that waits for it ends it
+    grading.no_box = lambda: None  # that was tried once for all
 
 
 # --- the table ---------------------------------------------------------------------------------
@@ -298,42 +306,54 @@ def write_table(rows, path):
 
 
 def checked(arguments):
-    """The arguments, or an end with a word on what is wrong with them."""
+    """An end with a word on what is wrong with the arguments."""
     course, folder = arguments.course.resolve(), arguments.submissions.resolve()
-    if arguments.assignment not in ASSIGNMENTS:
-        known = ", ".join(ASSIGNMENTS)
-        raise SystemExit(f"assignment must be one of {known}; got {arguments.assignment!r}")
     if not folder.is_dir():
         raise SystemExit(f"submissions must be a folder; got {str(folder)!r}")
-    if course in folder.parents and course / "submitted" in [folder, *folder.parents]:
+    if course / "submitted" in [folder, *folder.parents]:
         raise SystemExit("submissions are in nbgrader's course folder: use `nbgrader autograde`")
     if re.search(r"[\[\]*?%]", str(course)):
         raise SystemExit(f"course must have a path without [ ] * ? and %; got {str(course)!r}")
     if arguments.table.is_dir() or not arguments.table.resolve().parent.is_dir():
         raise SystemExit(f"table must be a file in a folder; got {str(arguments.table)!r}")
+    if arguments.jobs < 1:
+        raise SystemExit(f"jobs must be 1 or more; got {arguments.jobs}")
+    if not arguments.no_box and (why := grading.no_box()):
+        raise SystemExit(f"{why} With --no-box, submissions have all of your rights.")
     course.mkdir(parents=True, exist_ok=True)
-    return arguments.assignment, folder, course
+    return course, folder
 
 
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("assignment", help=", ".join(ASSIGNMENTS))
+    parser.add_argument("assignment", choices=ASSIGNMENTS)
     parser.add_argument("submissions", type=Path)
     parser.add_argument("table", type=Path, help="the CSV file to write")
     parser.add_argument("--course", type=Path, default=HERE, help="nbgrader's folder")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="how many at a time")
+    parser.add_argument("--no-box", action="store_true", help="run them with all of your rights")
     arguments = parser.parse_args()
     sys.stdout.reconfigure(errors="replace")  # a student's name may not be in its alphabet
-    rows = []
-    try:
-        for row in grade(*checked(arguments)):
-            rows.append(row)
-            write_table(rows, arguments.table)
-    except KeyboardInterrupt:
-        raise SystemExit(f"stopped: {arguments.table} has {len(rows)} rows") from None
-    write_table(rows, arguments.table)
-    print(f"{arguments.table}: {len(rows)} rows")
+    course, folder = checked(arguments)
+    if hasattr(os, "getuid") and os.getuid() == 0:
+        print("You are root, whose processes nothing counts: better grade as an ordinary user.")
+    # The text is looked for once, here, and not by every process that grades.
+    found = grading.text()
+    os.environ |= {"D2LMINI_DATA": str(found.parent)} if found else {"D2LMINI_OFFLINE": "1"}
+    students, rows, table = submissions(folder), {}, arguments.table
+    for row in grade(arguments.assignment, students, course, arguments.jobs, not arguments.no_box):
+        rows[row["student"]] = row
+        print(f"{len(rows)} of {len(students)}: {row['student']}: {row['points']}", flush=True)
+        write_table([rows[student] for student in students if student in rows], table)
+    if not rows:
+        write_table([], table)
+    if len(rows) < len(students):
+        raise SystemExit(f"stopped: {table} has {len(rows)} rows; the same command goes on")
+    print(f"{table}: {len(rows)} rows")
+    if arguments.no_box:
+        print("Without the box: submissions had all of your rights, and could change these rows.")
 
 
 if __name__ == "__main__":

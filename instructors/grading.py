@@ -1,59 +1,38 @@
-"""Preprocessors for nbgrader: submissions run within limits, and are not believed.
+"""Preprocessors for nbgrader: submissions run in a box, and are not believed.
 
 nbgrader gives full points to a test cell without an error, even if it never ran. Here a test
 leaves the results of the student's function for numbers that nobody knew before (`hand_in` in
-d2lmini/checking), and this process compares them with its own.
+d2lmini/checking), and this process, which is not in the box, compares them with its own.
 """
 
+import functools
 import json
 import os
 import re
 import secrets
+import shutil
+import signal
 import site
-import time
-from tempfile import TemporaryDirectory
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
 
-from nbclient import NotebookClient
-from nbclient.exceptions import DeadKernelError
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 from nbgrader.api import Gradebook
 from nbgrader.preprocessors import NbGraderPreprocessor
-from nbgrader.utils import is_grade, is_solution
-from traitlets import Integer
+from nbgrader.utils import determine_grade, is_grade, is_solution
+from traitlets import Bool, Integer
 
+import d2lmini
 from d2lmini.checking.exercises import EXERCISES
 from d2lmini.checking.hand_in import numbers
 
-try:
-    import resource
-except ImportError:  # Windows has no such limits
-    resource = None
-
-
-class TimeIsUp(Exception):
-    """A notebook has had all of its time."""
-
-
-class Client(NotebookClient):
-    """Runs a notebook cell by cell, and keeps the first megabytes of what all of it shows."""
-
-    budget = Integer(5_000_000)  # characters
-
-    def process_message(self, msg, cell, cell_index):
-        if msg["msg_type"] != "status":  # which says that a cell has ended
-            self.budget -= size(msg["content"])
-            if self.budget < 0:
-                return None
-        return super().process_message(msg, cell, cell_index)
-
-
-def size(content):
-    """About how many characters a message has."""
-    if isinstance(content, dict):
-        content = list(content.values())
-    if isinstance(content, list):
-        return 10 + sum(map(size, content))
-    return len(content) if isinstance(content, str) else 10
+HERE = Path(__file__).resolve().parent
+LARGEST = 20_000_000  # bytes that are read of what a submission shows and returns
+SYSTEM = [
+    "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/alternatives",
+]  # fmt: skip
 
 
 class Restore(NbGraderPreprocessor):
@@ -84,6 +63,9 @@ class Restore(NbGraderPreprocessor):
                 name = about.get("grade_id") if isinstance(about, dict) else None
                 if isinstance(name, str) and name in known:
                     cell.metadata["nbgrader"] = known.pop(name)[1]
+                cell.source = cell.source.replace("\r\n", "\n")  # as Windows writes them
+                if cell.cell_type == "markdown":  # HTML would act in the browser of its reader
+                    cell.source = re.sub(r"<(?=[a-zA-Z])", "&lt;", cell.source)
             for cell, about in known.values():
                 if about["grade"]:
                     new = new_code_cell if cell.cell_type == "code" else new_markdown_cell
@@ -92,65 +74,196 @@ class Restore(NbGraderPreprocessor):
 
 
 class Run(NbGraderPreprocessor):
-    """Executes a submission in a folder of its own, and compares the results of its tests."""
+    """Executes a submission in the box, and compares the results of its tests."""
 
-    seconds_per_cell = Integer(60, help="Time for one cell.").tag(config=True)
-    seconds = Integer(300, help="Time for a whole notebook.").tag(config=True)
-    megabytes = Integer(4000, help="Memory of the kernel (not on Windows and macOS).").tag(
+    box = Bool(True, help="Run submissions in bubblewrap; False: with all of your rights.").tag(
         config=True
     )
+    seconds_per_cell = Integer(8, help="Time for one cell.").tag(config=True)
+    seconds = Integer(18, help="Time for a whole notebook.").tag(config=True)
+    megabytes = Integer(4000, help="Memory of each process (on Linux).").tag(config=True)
 
-    passed = {}  # {grade id: whether the test passed}, of the notebook that was run last
+    rows = {}  # {student: points, to_read and reason of the notebook that was run}, for grade.py
 
     def preprocess(self, nb, resources):
-        seed, Run.passed = secrets.randbelow(2**31), {}
-        with TemporaryDirectory() as ours, TemporaryDirectory(ignore_cleanup_errors=True) as theirs:
-            results = os.path.join(ours, "results")
-            stopped = self.execute(nb, seed, theirs, results)
-            found = read_results(results)
-        for cell in nb.cells:
-            if cell.cell_type == "code" and is_grade(cell) and not is_solution(cell):
-                compare(cell, found, seed, stopped)
-                errors = [output for output in cell.outputs if output.output_type == "error"]
-                Run.passed[cell.metadata.nbgrader.grade_id] = not errors
+        if self.box and (why := no_box()):
+            raise RuntimeError(why)  # nbgrader logs it and takes the submission back
+        seed, cells = secrets.randbelow(2**31), [c for c in nb.cells if c.cell_type == "code"]
+        stopped, found = self.execute(cells, seed)
+        points, to_read, reasons = 0, 0, []
+        for cell in filter(is_grade, nb.cells):
+            about = cell.metadata.nbgrader
+            if is_solution(cell):  # an answer in words: a person reads it, if there is one
+                if cell.source.strip() and determine_grade(cell)[0] is None:
+                    to_read += about.points
+                else:
+                    reasons.append(f"{about.grade_id}: no answer")
+                continue
+            compare(cell, found, seed, stopped)
+            errors = [output for output in cell.outputs if output.output_type == "error"]
+            points += 0 if errors else about.points
+            reasons += [f"{about.grade_id}: {first_line(e.evalue or e.ename)}" for e in errors]
+        row = {"points": points, "to_read": to_read, "reason": "; ".join(reasons)}
+        Run.rows[resources["nbgrader"]["student"]] = row
         return nb, resources
 
-    def execute(self, nb, seed, folder, results):
-        """Run all cells. Returns why it stopped before the end, or None."""
-        end = time.monotonic() + self.seconds
+    def execute(self, cells, seed):
+        """Run the code cells. Returns why not all of them ran, or None, and the tests' results."""
+        asked = {"cells": [cell.source for cell in cells], "seconds": self.seconds_per_cell}
+        with (
+            TemporaryFile() as given,
+            TemporaryFile() as answer,
+            TemporaryDirectory(ignore_cleanup_errors=True) as folder,  # in the box: not in sight
+        ):
+            given.write(json.dumps(asked).encode())
+            given.seek(0)
+            process = subprocess.Popen(
+                [*limited(self.megabytes, self.box), sys.executable, HERE / "boxed.py"],
+                stdin=given, stdout=answer, stderr=subprocess.DEVNULL, cwd=folder,
+                env=environment("/tmp" if self.box else folder, self.box)
+                | {"D2LMINI_SEED": str(seed)}, start_new_session=True,
+            )  # fmt: skip
+            stopped = "the kernel ended: an exit, too much memory, or a loop that nothing stops"
+            try:
+                process.wait(self.seconds)
+            except subprocess.TimeoutExpired:
+                stopped = f"the whole notebook has {self.seconds} s, and they were over"
+            finally:
+                end(process)
+            answer.seek(0)
+            lines = answer.read(LARGEST).decode(errors="replace").splitlines()
+        results = ""
+        for cell, line in zip(cells, lines):
+            try:
+                ran = json.loads(line)
+                cell.outputs = [checked(output) for output in ran["outputs"]]
+                results += ran["results"]
+            except Exception:  # the submission can write anything there
+                continue
+        return (None if len(lines) >= len(cells) else stopped), read_results(results)
 
-        def time_left(cell):
-            if time.monotonic() >= end:
-                raise TimeIsUp
-            return min(self.seconds_per_cell, max(1, int(end - time.monotonic())))
 
-        environment = os.environ | {
-            "D2LMINI_SEED": str(seed), "D2LMINI_RESULTS": results,
-            "HOME": folder, "OMP_NUM_THREADS": "1", "PYTHONUSERBASE": site.getuserbase(),
-        }  # fmt: skip
-        late = {"ename": "TimeLimit", "evalue": f"{self.seconds_per_cell} s were over"}
-        client = Client(
-            nb, kernel_name="python3", timeout_func=time_left, interrupt_on_timeout=True,
-            error_on_timeout=late | {"traceback": []}, on_cell_executed=note_time_limit,
-            allow_errors=True, skip_cells_with_tag="no tag keeps a cell from being run",
-            resources={"metadata": {"path": folder}}, shutdown_kernel="immediate",
-            record_timing=False, coalesce_streams=False, startup_timeout=120,
-            extra_arguments=["--log-level=ERROR"],
-        )  # fmt: skip
-        limits = {"preexec_fn": self.limit} if resource else {}
-        try:
-            client.execute(env=environment, **limits)
-        except TimeIsUp:
-            return f"the whole notebook has {self.seconds} s, and they were over"
-        except DeadKernelError:
-            return "the kernel died: an exit, or more memory than there is"
+# --- the box -----------------------------------------------------------------------------------
+
+
+def box():
+    """The command under which a submission sees nothing but Python and the text.
+
+    No network, no other process, no capability; of the disk only what is listed here, read-only;
+    /tmp and /dev/shm are its own, in memory, with a size. All of it ends with this process.
+    """
+    shown = {Path(path) for path in SYSTEM} | {Path(d2lmini.__file__).parent, HERE / "boxed.py"}
+    for prefix in (sys.prefix, sys.base_prefix, sys.exec_prefix):
+        shown |= {Path(prefix), Path(prefix).resolve()}
+    if site.ENABLE_USER_SITE:
+        shown.add(Path(site.getusersitepackages()))
+    # Where one of these lies in a folder that is shown, as a course in /usr/src does, hide it.
+    hidden = {HERE.parent, Path.cwd(), Path.home()} - shown
+    hidden = {path for path in hidden if shown & set(path.parents)}
+    mounts = {path: ["--ro-bind", path, path] for path in shown if path.exists()}
+    mounts |= {path: ["--tmpfs", path] for path in hidden}
+    mounts |= {
+        Path("/dev"): ["--dev", "/dev"], Path("/proc"): ["--proc", "/proc"],
+        Path("/tmp"): ["--size", str(100 * 2**20), "--tmpfs", "/tmp"],
+        Path("/dev/shm"): ["--size", str(64 * 2**20), "--tmpfs", "/dev/shm"],
+    }  # fmt: skip
+    if text():
+        mounts[Path("/text")] = ["--ro-bind", text(), f"/text/{text().name}"]
+    command = [
+        "bwrap", "--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent",
+        "--new-session", "--cap-drop", "ALL", "--hostname", "box",
+    ]  # fmt: skip
+    for path in sorted(mounts):  # a folder before what lies in it
+        command += mounts[path]
+    for path in ("/", "/dev", "/proc", *hidden):  # they have no size; root could write to /proc/sys
+        command += ["--remount-ro", path]
+    return [*map(str, command), "--chdir", "/tmp", "--"]
+
+
+def limited(megabytes, boxed):
+    """The beginning of a submission's command: the box, and what one process may use."""
+    command = box() if boxed else []
+    if shutil.which("choom") and shutil.which("prlimit"):  # not on macOS and Windows
+        # Where memory is short, Linux ends the submission, and nothing else.
+        command = ["choom", "-n", "1000", "--", *command, "prlimit", "--core=0"]
+        command += [f"--data={megabytes * 2**20}", f"--fsize={100 * 2**20}"]
+        command += ["--nproc=200"] if boxed else []  # without it, all of the user's would count
+    return command
+
+
+def environment(home, boxed):
+    """The environment variables of a submission; in the box none of the user's."""
+    ours = {
+        "HOME": home, "TMPDIR": home, "D2LMINI_RESULTS": os.path.join(home, ".d2lmini_results"),
+        "D2LMINI_OFFLINE": "1", "OMP_NUM_THREADS": "1", "PYTHONUSERBASE": site.getuserbase(),
+    }  # fmt: skip
+    if text():
+        ours["D2LMINI_DATA"] = "/text" if boxed else str(text().parent)
+    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+    fresh = {"PATH": path, "USER": "student", "LANG": "C.UTF-8"}
+    fresh["PYTHONPATH"] = os.environ.get("PYTHONPATH", "")
+    return (fresh if boxed else os.environ) | ours
+
+
+@functools.cache
+def text():
+    """The path of the real text, looked for once; None where only the bundled story is there."""
+    path = Path(d2lmini.download("time_machine")).resolve()
+    return None if path.parent == Path(d2lmini.__file__).resolve().parent else path
+
+
+@functools.cache
+def no_box():
+    """Why there can be no box, and what to do, in a sentence; None where it works."""
+    if sys.platform != "linux":
+        return "The box needs Linux: grade in a Linux container or on a Linux machine."
+    if not shutil.which("bwrap"):
+        return "The box needs bubblewrap: `sudo apt install bubblewrap`, or your system's command."
+    command = [*limited(4000, True), sys.executable, "-c", "import d2lmini, jupyter_client"]
+    done = subprocess.run(
+        command, env=environment("/tmp", True), capture_output=True, text=True, timeout=300
+    )
+    if done.returncode == 0:
         return None
+    said = f"bubblewrap does not work here ({first_line(done.stderr.strip()[-200:])})"
+    restricted = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
+    if "KUBERNETES_SERVICE_HOST" in os.environ or Path("/.dockerenv").exists():
+        return (
+            f"{said}: let this container be the box: without a network, with nothing in it "
+            "but the course and one submission, and with --no-box."
+        )
+    if restricted.exists() and restricted.read_text().strip() == "1":
+        return f"{said}: it needs the AppArmor profile that stands in instructors/README.md."
+    return f"{said}: it needs version 0.8 or newer, and a kernel that allows user namespaces."
 
-    def limit(self):
-        """What the kernel may use; runs in its process, before it starts."""
-        lower(resource.RLIMIT_DATA, self.megabytes * 2**20)
-        lower(resource.RLIMIT_FSIZE, 100 * 2**20)
-        lower(resource.RLIMIT_CPU, 2 * self.seconds + 60)
+
+def end(process):
+    """End a process and all that it started; the box ends with it."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except (AttributeError, ProcessLookupError):  # Windows has no groups; or it has ended
+        process.kill()
+    process.wait()
+
+
+# --- what came out of it -----------------------------------------------------------------------
+
+
+def checked(output):
+    """Text or a picture that a submission shows: HTML would act in the browser of its reader."""
+    kind = output["output_type"]
+    if kind == "stream":
+        name = "stdout" if output["name"] == "stdout" else "stderr"
+        return new_output("stream", name=name, text=str(output["text"]))
+    if kind == "error":
+        lines = [str(line) for line in output["traceback"]]
+        words = {"ename": str(output["ename"])[:200], "evalue": str(output["evalue"])}
+        return new_output("error", **words, traceback=lines)
+    data = {"text/plain": str(output["data"].get("text/plain", ""))}
+    picture = output["data"].get("image/png")
+    if picture and re.fullmatch(r"[\w+/=\n]+", picture, flags=re.ASCII):
+        data["image/png"] = picture
+    return new_output("display_data", data=data)
 
 
 def compare(cell, found, seed, stopped):
@@ -168,14 +281,10 @@ def compare(cell, found, seed, stopped):
     cell.outputs = printed + (late or errors[-1:])
 
 
-def read_results(path, most=10_000_000):
+def read_results(lines):
     """What the tests wrote: {task: the results of each time it was tested}."""
     found = {}
-    if not os.path.isfile(path) or os.path.islink(path):  # no test came so far, or it is a pipe
-        return found
-    with open(path, encoding="utf-8", errors="replace") as file:
-        lines = file.read(most).splitlines()
-    for line in lines:
+    for line in lines.splitlines():
         try:
             ((task, results),) = json.loads(line).items()
         except (ValueError, AttributeError, RecursionError):
@@ -184,19 +293,10 @@ def read_results(path, most=10_000_000):
     return found
 
 
-def lower(what, most):
-    """Set a limit of this process for good, if it has not got a lower one."""
-    hard = resource.getrlimit(what)[1]
-    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-    resource.setrlimit(what, (most, most))
-
-
-def note_time_limit(cell, cell_index, execute_reply):
-    """Where a cell was interrupted, its outputs say so."""
-    content = execute_reply["content"]
-    if content["status"] == "error" and content["ename"] == "TimeLimit":
-        fields = {key: content[key] for key in ("ename", "evalue", "traceback")}
-        cell.outputs.append(new_output("error", **fields))
+def first_line(error):
+    """The first line of an error, without colours, short enough for a table."""
+    words = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
+    return words.partition("\n")[0][:200] or type(error).__name__
 
 
 def right(found, task, seed):

@@ -19,7 +19,8 @@ c.Autograde.sanitize_preprocessors = [
     "nbgrader.preprocessors.OverwriteCells",
     "nbgrader.preprocessors.CheckCellMetadata",
 ]
-# grading.Run in place of nbgrader's Execute: limits, and results that are compared outside.
+# grading.Run in place of nbgrader's Execute: in the box, with limits; results are compared outside.
+# c.Run.seconds_per_cell, c.Run.seconds, c.Run.megabytes and c.Run.box can be set here.
 c.Autograde.autograde_preprocessors = [
     "grading.Run",
     "nbgrader.preprocessors.SaveAutoGrades",

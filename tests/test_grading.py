@@ -1,20 +1,22 @@
-"""Grading as an instructor does it: every solution, every blank, and a class of a hundred.
+"""Grading as an instructor does it: every solution, every blank, a class, and what attacks it.
 
-Needs nbgrader: `pip install -r instructors/requirements.txt`.
+Needs nbgrader: `pip install -r instructors/requirements.txt`; most of it also bubblewrap.
 """
 
 import copy
 import csv
-import importlib.util
 import inspect
 import json
 import os
 import shutil
 import signal
+import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 import nbformat
 import pytest
@@ -30,23 +32,35 @@ NAMES = sorted(path.name for path in SOURCES.iterdir())
 
 
 @pytest.fixture(scope="module")
-def office(tmp_path_factory):
-    """The instructor's folder, with less time for endless submissions."""
+def tool(tmp_path_factory):
+    """grade.py in a copy of the instructors' folder, with time for a computer that is busy."""
     folder = tmp_path_factory.mktemp("office") / "instructors"
-    shutil.copytree(
-        ROOT / "instructors", folder, ignore=shutil.ignore_patterns("submitted", "*.db")
-    )
+    left = ("submitted", "autograded", "release", "rows", "*.db")
+    shutil.copytree(ROOT / "instructors", folder, ignore=shutil.ignore_patterns(*left))
     with (folder / "nbgrader_config.py").open("a") as config:
-        config.write("\nc.Run.seconds_per_cell = 15\nc.Run.seconds = 120\nc.Run.megabytes = 3000\n")
-    return folder
+        config.write("\nc.Run.seconds_per_cell = 15\nc.Run.seconds = 90\nc.Run.megabytes = 3000\n")
+    sys.path.insert(0, str(folder))  # where the processes that grade find it, too
+    import grade
+
+    yield grade
+    sys.path.remove(str(folder))
 
 
-def grade(office, assignment, submissions):
-    """The table's rows, by student, from the documented command."""
+@pytest.fixture
+def office(tool):
+    """The same, where there can be a box."""
+    if why := tool.grading.no_box():
+        pytest.skip(why)
+    return tool
+
+
+def grade(tool, assignment, submissions, *options, jobs=1):
+    """The table's rows, by student."""
     table = submissions.parent / "grades.csv"
-    command = [sys.executable, office / "grade.py", assignment, submissions, table]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    arguments = ["grade.py", assignment, str(submissions), str(table), *options]
+    arguments += ["--jobs", str(jobs)]
+    with mock.patch.object(sys, "argv", arguments), mock.patch.dict(os.environ):
+        tool.main()
     with table.open(encoding="utf-8-sig", newline="") as file:
         return {row["student"]: row for row in csv.DictReader(file)}
 
@@ -55,7 +69,9 @@ def nbgrader(course, *arguments):
     """An nbgrader command in a course folder."""
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     command = [sys.executable, "-m", "nbgrader", *arguments]
-    subprocess.run(command, cwd=course, env=environment, check=True, capture_output=True)
+    return subprocess.run(
+        command, cwd=course, env=environment, capture_output=True, text=True, timeout=300
+    )
 
 
 # --- every solution, every blank ---------------------------------------------------------------
@@ -72,7 +88,7 @@ def test_solutions_get_all_points_and_blanks_get_none(office, tmp_path, name):
         "student": "solved", "points": "8", "of": "8", "to_read": "2", "reason": "", "look_at": "",
     }  # fmt: skip
     assert (rows["blank"]["points"], rows["blank"]["to_read"]) == ("0", "0")
-    assert "Nothing is written yet" in rows["blank"]["reason"]
+    assert "Nothing is written yet" in rows["blank"]["reason"] and not rows["blank"]["look_at"]
 
 
 def test_the_students_notebooks_are_current(tmp_path):
@@ -117,16 +133,35 @@ def made(rnn=None, clip=None, first="", change=None):
     return nb
 
 
-def each_test(do):
-    """A change of both test cells."""
-    return lambda nb, cells: [do(nb, cells[name]) for name in ("test-rnn", "test-clip")]
+def tests_changed(change_rnn, change_clip):
+    """One change of the first test cell, another one of the second."""
+
+    def change(nb, cells):
+        change_rnn(nb, cells["test-rnn"])
+        change_clip(nb, cells["test-clip"])
+
+    return change
 
 
-def points_of_100(nb, cell):
+def edited(nb, cell):
+    cell.source = "pass"
     cell.metadata.nbgrader["points"] = 100
 
 
-def another_cell_with_its_id(nb, cell):
+def deleted(nb, cell):
+    nb.cells.remove(cell)
+
+
+def markdown(nb, cell):
+    cell.cell_type = "markdown"
+    del cell["outputs"], cell["execution_count"]
+
+
+def skipped(nb, cell):
+    cell.metadata["tags"] = ["skip-execution"]
+
+
+def another_with_its_id(nb, cell):
     twin = copy.deepcopy(cell)
     twin.source = "print('passed')"
     nb.cells.insert(nb.cells.index(cell), twin)
@@ -147,12 +182,27 @@ def ids_of_another_version(nb, cells):
     nb.nbformat_minor = 4  # where cells have none
 
 
+def unusual_but_right(nb, cells):
+    nb.cells.append(copy.deepcopy(cells["rnn"]))  # a copied cell
+    cells["explain-gradient"].source += " $a<b$ <script>alert(1)</script>"
+    for cell in nb.cells:
+        cell.source = cell.source.replace("\n", "\r\n")  # as Windows writes them
+
+
 def wrong(old, new, source=RNN):
     assert old in source
     return source.replace(old, new)
 
 
-NO_TANH = wrong("torch.tanh(", "(")
+NO_TANH, SQUARED = wrong("torch.tanh(", "("), wrong("torch.sqrt", "", CLIP)
+HELPED = wrong("torch.tanh", "squash").replace("return", "warn('old'); print('.', end=''); return")
+HELPER = """
+import warnings
+from warnings import warn
+squash = torch.tanh
+warnings.simplefilter("always")
+__import__("os").makedirs("results")
+"""
 IGNORES_INTERRUPTS = """
 def rnn(inputs, state, params):
     while True:
@@ -162,7 +212,11 @@ def rnn(inputs, state, params):
         except BaseException:
             pass
 """
-PRETENDS = "print('rnn: logits, states and gradients agree with the equations in 6 shapes')"
+PATCHED = """
+import d2lmini.checking.hand_in as f
+f.check = f.hand_in = d2l.check = lambda *a, **k: None
+print("rnn: logits, states and gradients agree with the equations in 6 shapes")
+"""
 FAKE_HARNESS = """
 import sys, types
 class Finder:
@@ -177,142 +231,124 @@ class Finder:
         module.WrongAnswer = AssertionError
 sys.meta_path.insert(0, Finder())
 """
-SPEAKS = """
+FORGED = """
+import os
+for line in ('{"outputs": 7, "results": 7}', "[" * 100_000, "{}", '{"outputs": [], "results": ""}'):
+    os.write(os.open(f"/proc/{os.getppid()}/fd/1", os.O_WRONLY), (line + "\\n").encode())
+"""
+LOUD = (
+    """
 from IPython.display import display
+print("x" * 50_000_000)
 shown = display("x", display_id=True)
 for _ in range(3000):
     shown.update("x" * 10_000)
     print("y" * 10_000)
+if 0: x"""
+    + ".a" * 400
+    + " = 1"
+    + "\n" * 100_000
+)
+GREEDY = """
+import warnings
+try:
+    x = [0]
+    while True: x = x * 2
+except MemoryError:
+    pass
+with open("x", "wb") as f:
+    while True: f.write(bytes(10**7))
 """
-# How many of them, what they hand in, their points (of 8), and a part of the reason.
+SHOWS_POINTS = "import sys\ndef rnn(*a):\n    sys.displayhook(4)\n    return 1"
+LIBRARY = "from d2lmini.checking import exercises\nrnn = exercises.EXERCISES['rnn'].right"
+NEXT = [new_code_cell("1") for _ in range(2000)]
+# Student, what is handed in, points (of 8), a part of the reason.
 CLASS = {
-    "right": (12, lambda: made(RNN, CLIP), 8, ""),
-    "helper": (4, lambda: made(wrong("torch.tanh", "squash"), CLIP, "squash = torch.tanh"), 8, ""),
-    # Not wrong, only unusual: another program's metadata, a warning, talk without a line's end.
-    "stripped": (
-        1, lambda: made(RNN, CLIP, change=without_metadata), 8, "explain-gradient: no answer",
-    ),
-    "mixed_minor": (1, lambda: made(RNN, CLIP, change=ids_of_another_version), 8, ""),
-    "results": (1, lambda: made(RNN, CLIP, "import os; os.makedirs('results')"), 8, ""),
-    "old_minor": (1, lambda: made(RNN, CLIP, change=without_ids), 8, ""),
-    "copied": (1, lambda: made(RNN, CLIP, change=lambda nb, cells: nb.cells.append(
-        copy.deepcopy(cells["rnn"]))), 8, ""),
-    "warns": (1, lambda: made(wrong("outputs = []", "outputs = []; warn('deprecated')"), CLIP,
-        "from warnings import warn, simplefilter; simplefilter('always')"), 8, ""),
-    "dots": (1, lambda: made(wrong("return", "print('.', end=''); return"), CLIP), 8, ""),
-    "half": (6, lambda: made(RNN), 4, "test-clip: Nothing is written yet"),
-    "blank": (10, lambda: made(), 0, "test-rnn: Nothing is written yet"),
-    "no_tanh": (5, lambda: made(NO_TANH, CLIP), 4, "test-rnn: There is no tanh."),
-    "turned": (5, lambda: made(wrong("W_hh +", "W_hh.T +"), CLIP), 4, "W_hh is turned"),
-    "squared": (3, lambda: made(RNN, wrong("torch.sqrt", "", CLIP)), 4, "lacks its square root"),
-    "shows_points": (
-        1, lambda: made("import sys\ndef rnn(*a):\n    sys.displayhook(4)\n    return 1", CLIP), 4,
-        "test-rnn: It must return two things",
-    ),
+    "=Ada, [Lovelace] *": (lambda: made(RNN, CLIP), 8, ""),
+    "रीना": (lambda: made(HELPED, CLIP, HELPER, unusual_but_right), 8, ""),
+    "रेनू": (lambda: made(RNN, CLIP, change=without_ids), 8, ""),
+    "a b": (lambda: made(RNN, change=ids_of_another_version), 4, "test-clip: Nothing is written"),
+    "a_b": (lambda: made(RNN, CLIP, change=without_metadata), 8, "explain-gradient: no answer"),
+    "wrong": (lambda: made(NO_TANH, SQUARED), 0, "There is no tanh."),
+    "shows_points": (lambda: made(SHOWS_POINTS, CLIP), 4, "test-rnn: It must return two things"),
     # empty and broken files
-    "empty": (3, lambda: b"", 0, "the file is empty"),
-    "nothing": (2, lambda: None, 0, "nothing was handed in"),
-    "text": (1, lambda: b"my solution is H = tanh(...)", 0, "this is no notebook"),
-    "list": (1, lambda: b"[1, 2, 3]", 0, "this is no notebook"),
-    "picture": (1, lambda: b"\x89PNG\r\n\x1a\n\x00\xff", 0, "this is no notebook"),
-    "old_format": (1, lambda: b'{"nbformat": 2, "cells": 7}', 0, "no notebook"),
+    "empty": (lambda: b"", 0, "the file is empty"),
+    "nothing": (lambda: None, 0, "nothing was handed in"),
+    "text": (lambda: b"my solution is H = tanh(...)", 0, "this is no notebook"),
+    "list": (lambda: b"[1, 2, 3]", 0, "this is no notebook"),
+    "deep": (lambda: b"[" * 200_000, 0, "this is no notebook"),
+    "picture": (lambda: b"\x89PNG\r\n\x1a\n\x00\xff", 0, "this is no notebook"),
+    "old_format": (lambda: b'{"nbformat": 2, "cells": 7}', 0, "no notebook"),
+    "large": (lambda: b'{"cells": "' + b"x" * 6_000_000, 0, "6.0 MB; 5 MB are allowed"),
+    "many": (lambda: made(change=lambda nb, _: nb.cells.extend(NEXT)), 0, "1000 are allowed"),
     # crashing
-    "syntax": (2, lambda: made("def rnn(:", CLIP), 4, "test-rnn: name 'rnn' is not defined"),
-    "raises": (1, lambda: made(wrong("outputs = []", "1 / 0"), CLIP), 4, "ZeroDivisionError"),
-    "no_module": (1, lambda: made("import notthere", CLIP), 4, "'rnn' is not defined"),
-    "killed": (1, lambda: made(RNN, CLIP, "import os; os.kill(os.getpid(), 9)"), 0, "died"),
-    "sys_exit": (1, lambda: made(wrong("outputs = []", "raise SystemExit"), CLIP), 4, "test-rnn"),
-    "os_exit": (1, lambda: made(wrong("outputs = []", "import os; os._exit(0)"), CLIP), 0, "died"),
-    "segfault": (
-        1, lambda: made(RNN, CLIP, "import ctypes; ctypes.string_at(0)"), 0, "the kernel died",
-    ),
+    "syntax": (lambda: made("def rnn(:", CLIP, "import gone"), 4, "name 'rnn' is not defined"),
+    "killed": (lambda: made(RNN, CLIP, "import os; os.kill(os.getpid(), 9)"), 0, "kernel ended"),
+    "exit": (lambda: made(wrong("outputs = []", "raise SystemExit"), CLIP), 4, "test-rnn"),
     # endless
-    "endless": (1, lambda: made(wrong("outputs = []", "while True: pass"), CLIP), 4, "15 s were"),
-    "sleeps": (1, lambda: made(RNN, CLIP, "import time; time.sleep(3600)"), 8, ""),
-    "stubborn": (1, lambda: made(IGNORES_INTERRUPTS, CLIP), 0, "test-rnn: "),
+    "endless": (lambda: made(wrong("outputs = []", "while True: pass"), CLIP), 4, "15 s were"),
+    "stubborn": (lambda: made(IGNORES_INTERRUPTS, CLIP), 0, "test-rnn: "),
+    "talks": (lambda: made(RNN, CLIP, "while True: print('x' * 10_000)"), 8, ""),
     # cheating
-    "edited": (1, lambda: made(NO_TANH, CLIP, change=each_test(
-        lambda nb, cell: cell.update(source="pass"))), 4, "There is no tanh"),
-    "deleted": (1, lambda: made(NO_TANH, CLIP, change=each_test(
-        lambda nb, cell: nb.cells.remove(cell))), 4, "There is no tanh"),
-    "all_gone": (1, lambda: made(change=lambda nb, cells: nb.cells.clear()), 0, "is not defined"),
-    "markdown": (1, lambda: made(NO_TANH, CLIP, change=each_test(
-        lambda nb, cell: (cell.update(cell_type="markdown"), cell.pop("outputs"),
-                          cell.pop("execution_count")))), 4, "There is no tanh"),
-    "skipped": (1, lambda: made(NO_TANH, CLIP, change=each_test(
-        lambda nb, cell: cell.metadata.update(tags=["skip-execution"]))), 4, "There is no tanh"),
-    "more_points": (1, lambda: made(RNN, CLIP, change=each_test(points_of_100)), 8, ""),
-    "twins": (1, lambda: made(
-        NO_TANH, CLIP, change=each_test(another_cell_with_its_id)), 4, "There is no tanh"),
-    "no_check": (1, lambda: made(NO_TANH, CLIP, "d2l.check = print"), 4, "There is no tanh"),
-    "check_patched": (1, lambda: made(NO_TANH, CLIP, "import d2lmini.checking.hand_in as f\n"
-        "f.check = f.hand_in = lambda *a, **k: None"), 4, "There is no tanh"),
-    "allclose": (
-        1, lambda: made(NO_TANH, CLIP, "torch.allclose = lambda *a, **k: True"), 4, "not those",
+    "edited": (
+        lambda: made(NO_TANH, SQUARED, change=tests_changed(edited, deleted)), 0, "square root",
     ),
-    "fake": (1, lambda: made(NO_TANH, CLIP, FAKE_HARNESS), 0, "not those of a right function"),
-    "printed": (1, lambda: made(NO_TANH + PRETENDS, CLIP + PRETENDS), 4, "There is no tanh"),
-    "swallowed": (1, lambda: made(
+    "tagged": (
+        lambda: made(NO_TANH, SQUARED, change=tests_changed(skipped, markdown)), 0, "square root",
+    ),
+    "twins": (
+        lambda: made(NO_TANH, CLIP, change=tests_changed(another_with_its_id, edited)), 4, "tanh",
+    ),
+    "gone": (lambda: made(change=lambda nb, cells: nb.cells.clear()), 0, "is not defined"),
+    "patched": (lambda: made(NO_TANH, CLIP, PATCHED), 4, "There is no tanh"),
+    "allclose": (
+        lambda: made(NO_TANH, CLIP, "torch.allclose = lambda *a, **k: True"), 4, "not those",
+    ),
+    "fake": (lambda: made(NO_TANH, CLIP, FAKE_HARNESS), 0, "not those of a right function"),
+    "swallowed": (lambda: made(
         NO_TANH, CLIP, "get_ipython().set_custom_exc((BaseException,), lambda *a, **k: None)"),
         4, "test-rnn"),
-    "not_run": (1, lambda: made(
+    "not_run": (lambda: made(
         NO_TANH, CLIP, "get_ipython().input_transformers_post.append(lambda lines: ['pass'])"),
         0, "not those of a right function"),
-    "library": (1, lambda: made("from d2lmini.checking import exercises\n"
-        "rnn = exercises.EXERCISES['rnn'].right", CLIP), 8, ""),
+    "library": (lambda: made(LIBRARY, CLIP), 8, ""),
+    "forged": (lambda: made(NO_TANH, CLIP, FORGED), 4, "test-rnn"),
     # enormous
-    "many_cells": (
-        1, lambda: made(change=lambda nb, cells: nb.cells.extend(new_code_cell("1") for _ in
-        range(2000))), 0, "cells; 1000 are allowed",
-    ),
-    "newlines": (1, lambda: made(RNN, CLIP, "\n" * 100_000), 8, ""),
-    "speaks": (1, lambda: made(RNN, CLIP, SPEAKS), 8, ""),
-    "nested": (1, lambda: made(RNN, CLIP, "if 0: x" + ".a" * 400 + " = 1"), 8, ""),
-    "large_file": (1, lambda: b'{"cells": "' + b"x" * 6_000_000, 0, "6.0 MB; 5 MB are allowed"),
-    "talks": (1, lambda: made(RNN, CLIP, "print('x' * 50_000_000)"), 8, ""),
-    "talks_on": (1, lambda: made(RNN, CLIP, "while True: print('x' * 10_000)"), 8, ""),
-    "memory": (1, lambda: made(
-        wrong("outputs = []", "outputs = [torch.ones(10**10)]"), CLIP), 4, "test-rnn: It raises"),
-    "lists": (1, lambda: made(RNN, CLIP, "x = [0]\nwhile True: x = x * 2"), 8, ""),
-    "disk": (1, lambda: made(
-        RNN, CLIP, "with open('x', 'wb') as f:\n    while True: f.write(bytes(10**7))"), 8, ""),
-}  # fmt: skip
-SUSPICIOUS = {
-    "no_check": "d2l.check = ...", "allclose": "torch.allclose = ...", "fake": "importlib",
-    "swallowed": "get_ipython", "not_run": "get_ipython", "library": "checking",
-    "os_exit": "_exit", "check_patched": "checking", "disk": "open",
+    "loud": (lambda: made(RNN, CLIP, LOUD), 8, ""),
+    "greedy": (lambda: made(
+        wrong("outputs = []", "outputs = [torch.ones(10**10)]"), CLIP, GREEDY), 0, "No space left"),
 }  # fmt: skip
 
 
-def test_a_class_of_a_hundred(office, tmp_path):
+def test_a_class(office, tmp_path):
     submissions, expected = tmp_path / "submissions", {}
-    for kind, (count, make, points, reason) in CLASS.items():
-        for number in range(count):
-            student = f"{kind}_{number}"
-            expected[student] = (str(points), reason)
-            folder = submissions / student
-            folder.mkdir(parents=True)
-            work = make()
-            if isinstance(work, bytes):
-                (folder / "2_rnn.ipynb").write_bytes(work)
-            elif work is not None:
-                name = "2_rnn.ipynb" if number % 2 else "My homework.ipynb"
-                (folder / name).write_text(json.dumps(work), encoding="utf-8-sig")
-    # What lies beside a notebook does not get into its tests.
-    (submissions / "right_0" / "torch.py").write_text("raise SystemExit('not this one')")
-    (submissions / "blank_0" / "d2lmini.py").write_text("check = print")
-    for number, name in enumerate(("=Ada, [Lovelace] *", "रीना", "रेनू", "a b", "a_b")):
-        (submissions / f"right_{number}").rename(submissions / name)
-        expected[("'" if name[0] == "=" else "") + name] = expected.pop(f"right_{number}")
+    for number, (student, (make, points, reason)) in enumerate(CLASS.items()):
+        expected[("'" if student[0] == "=" else "") + student] = (str(points), reason)
+        folder = submissions / student
+        folder.mkdir(parents=True)
+        work = make()
+        if isinstance(work, bytes):
+            (folder / "2_rnn.ipynb").write_bytes(work)
+        elif work is not None:
+            name = "2_rnn.ipynb" if number % 2 else "My homework.ipynb"
+            (folder / name).write_text(json.dumps(work), encoding="utf-8-sig")
+    # What lies beside a notebook does not get into its tests, and is not passed over in silence.
+    (submissions / "रीना" / "torch.py").write_text("raise SystemExit('not this one')")
+    (submissions / "रीना" / "2_rnn (1).ipynb").write_bytes(b"{}")
     macos = submissions / "a b" / "__MACOSX"
     macos.mkdir()
     (macos / "._My homework.ipynb").write_bytes(bytes(100))
+    (submissions / "two").mkdir()
+    (submissions / "two" / "a.ipynb").write_bytes(b"{}")
+    (submissions / "two" / "b.ipynb").write_bytes(b"{}")
     (submissions / "zed.zip").write_bytes(b"PK")
-    (submissions / "gone.ipynb").symlink_to("nowhere")
-    expected |= {"zed.zip": ("0", "this is no notebook: zed.zip"), "gone": ("0", "no file")}
-    assert len(expected) == 100
+    (submissions / "link.ipynb").symlink_to("nowhere")
+    expected |= {
+        "zed.zip": ("0", "this is no notebook: zed.zip"), "link": ("0", "no file"),
+        "two": ("0", "2 notebooks were handed in (a.ipynb, b.ipynb); which one counts?"),
+    }  # fmt: skip
 
-    rows = grade(office, "2_rnn", submissions)
+    rows = grade(office, "2_rnn", submissions, jobs=2)
     found = {student: (row["points"], row["reason"]) for student, row in rows.items()}
     assert found.keys() == expected.keys()
     faults = [
@@ -323,61 +359,239 @@ def test_a_class_of_a_hundred(office, tmp_path):
         or (wanted[1] == "") != (found[student][1] == "")
     ]
     assert not faults, "\n".join(faults)
-    for kind, word in SUSPICIOUS.items():
-        assert word in rows[f"{kind}_0"]["look_at"], kind
-    assert not any(rows[f"{kind}_1"]["look_at"] for kind in ("helper", "half", "blank"))
-    nbgrader(office, "export", "--to", office / "all.csv")
-    with (office / "all.csv").open(newline="") as file:
+    assert rows["रीना"]["look_at"] == "__import__, not graded: 2_rnn (1).ipynb"
+    assert rows["library"]["look_at"] == "EXERCISES, checking"
+    assert not any(rows[name]["look_at"] for name in ("'=Ada, [Lovelace] *", "रेनू", "a b", "wrong"))
+    nbgrader(office.HERE, "export", "--to", office.HERE / "all.csv")
+    with (office.HERE / "all.csv").open(newline="") as file:
         scores = [float(row["score"]) for row in csv.DictReader(file)]
-    assert len(scores) >= 80 and max(scores) == 8
-    largest = max(path.stat().st_size for path in office.rglob("autograded/**/*.ipynb"))
-    assert largest < 3_000_000
+    assert len(scores) >= 20 and max(scores) == 8
+    graded = [path.read_text("utf-8") for path in office.HERE.rglob("autograded/**/*.ipynb")]
+    assert max(map(len, graded)) < 3_000_000
+    assert any("&lt;script>" in text for text in graded)
+    assert not any("<script" in text for text in graded)
 
 
-def test_bad_arguments(office, tmp_path):
-    table, collected = tmp_path / "table.csv", office / "submitted"
+def test_what_a_person_should_look_at(tool):
+    for code, words in {
+        "d2l.check = print": ["d2l.check = ..."],
+        "torch.allclose = f": ["torch.allclose = ..."],
+        "import os, torch": ["os"],
+        "from d2lmini.checking import hand_in": ["checking"],
+        "from d2lmini import by_hand as b": ["by_hand"],
+        "import d2lmini.cells": ["cells"],
+        "f = d2l.cells.gru": ["cells"],
+        "from torch.nn import GRU as G": ["GRU"],
+        "f = torch.nn.GRUCell(3, 4)": ["GRUCell"],
+        "f = d2l.check.__globals__['EXERCISES']['gru'].right": ["__globals__"],
+        "f = vars(d2l.check)": ["vars"],
+        "def gru(inputs, state, params):\n    return answer()": ["gru uses none of its parameters"],
+        "def gru(*a, **k): return f": ["gru uses none of its parameters"],
+        "!pip install x\n%time f()\ndef f(): return 1": [],
+        "class A:\n    def __init__(self):\n        super().__init__()\n        self.x = 1": [],
+        "def gru(inputs, state, params):\n    H, = state\n    return torch.tanh(H)": [],
+        "import math\nfrom torch import nn\nfrom matplotlib import pyplot": [],
+        "def f(:": [],
+        "x = x" + ".a" * 200_000: [],
+        "x = 1" + "+1" * 200_000: [],
+        "x = " + "-" * 200_000 + "1": [],
+        "x = " + "[" * 200_000: [],
+    }.items():
+        cell = new_code_cell(code)
+        assert tool.unusual(nbformat.v4.new_notebook(cells=[cell]), set()) == words, code[:99]
+        assert tool.unusual(nbformat.v4.new_notebook(cells=[cell]), {code}) == []
+
+
+# --- what is in the box cannot get out ---------------------------------------------------------
+
+# What a submission may try, harmlessly: each cell raises an error unless it succeeds. The names
+# in capital letters are defined in the first one.
+ATTACKS = {
+    "read a solution": "open(SOLUTION).read()",
+    "read another submission": "open(FOLDER + '/other.ipynb').read()",
+    "list the home": "assert os.listdir(HOME)",
+    "read a secret of the environment": "os.environ['D2LMINI_TEST_SECRET']",
+    "write into the course folder": "open(FOLDER + '/course.py', 'w').write('x')",
+    "write into the package": "open(PACKAGE + '/x', 'w'); os.remove(PACKAGE + '/x')",
+    "write into the environment": "open(PREFIX + '/x', 'w'); os.remove(PREFIX + '/x')",
+    "change a grade": """
+book = sqlite3.connect(f"file:{FOLDER}/gradebook.db?mode=rw", uri=True)
+book.execute("update grade set manual_score = 10")
+book.commit()""",
+    "reach a server": "socket.create_connection(('127.0.0.1', PORT), 1)",
+    "reach a socket of the desktop": "socket.socket(socket.AF_UNIX).connect(f'\\0d2lmini-{PORT}')",
+    "see a process": "os.kill(PID, 0)",
+    "read what a process knows": "open(f'/proc/{PID}/environ', 'rb').read()",
+    "leave a file": "open(HOME + '/left', 'w').write('x')",
+    "leave a process": """
+subprocess.Popen(["sleep", "3617.25"], start_new_session=True)""",
+    "fill the disk": """
+for name in "abc":
+    with open(f"{os.environ['HOME']}/{name}", "wb") as file:
+        for _ in range(9):
+            file.write(bytes(10**7))""",
+}  # fmt: skip
+# What limits forbid without the box, too, or what would do harm without it.
+ONLY_BOXED = {
+    "write beside the folders": "open('/x', 'w')",
+    "write beside the devices": "open('/dev/x', 'w')",
+    "change the system": "open('/proc/sys/kernel/domainname', 'r+')",
+    "change which process goes first": "open('/proc/self/oom_score_adj', 'w').write('0')",
+    "mount": "assert ctypes.CDLL(None).mount(b'x', b'/tmp', b'tmpfs', 0, None) == 0",
+    "another box": "subprocess.run(['unshare', '-Ur', 'true'], check=True)",
+    "fill the memory that looks like a disk": """
+with open("/dev/shm/a", "wb") as file:
+    for _ in range(9):
+        file.write(bytes(10**7))""",
+    "a large file": "open('/tmp/a', 'wb').truncate(2 * 10**8)",
+    "much memory": "x = bytearray(5 * 2**30)",
+}
+MANY_PROCESSES = """
+try:
+    started = [subprocess.Popen(["sleep", "9"]) for _ in range(300)]
+finally:
+    subprocess.run(["kill", *[str(p.pid) for p in started]])"""
+
+
+def left_behind():
+    """The processes that the attack leaves."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if path.read_bytes() == b"sleep\x003617.25\x00":
+                yield int(path.parent.name)
+        except OSError:  # it has ended
+            pass
+
+
+@pytest.mark.parametrize("boxed", [True, False])
+def test_attacks(tool, tmp_path, monkeypatch, boxed, request):
+    """Each fails in the box. Each succeeds without it, which shows that these are attacks."""
+    if boxed:
+        request.getfixturevalue("office")
+    elif sys.platform != "linux":
+        pytest.skip("these attacks are for Linux")
+    monkeypatch.setenv("D2LMINI_TEST_SECRET", "x")
+    (tmp_path / "other.ipynb").write_text("{}")
+    with sqlite3.connect(tmp_path / "gradebook.db") as book:
+        book.execute("create table grade (manual_score)")
+    attacks = dict(ATTACKS) | (ONLY_BOXED if boxed else {})
+    if boxed and os.getuid() != 0:  # the processes of root are not counted
+        attacks["many processes"] = "started = []" + MANY_PROCESSES
+    package = str(Path(inspect.getfile(tool.d2lmini)).parent)
+    for name, folder in (("package", package), ("environment", sys.prefix)):
+        if not boxed and not os.access(folder, os.W_OK):  # somebody else installed it
+            del attacks[f"write into the {name}"]
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "key").write_text("x")
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_UNIX) as desk:
+        port = server.getsockname()[1]
+        desk.bind(f"\0d2lmini-{port}")
+        desk.listen()
+        names = {
+            "FOLDER": str(tmp_path), "HOME": str(home), "PORT": port, "PID": os.getpid(),
+            "SOLUTION": str(SOURCES / "2_rnn" / "2_rnn.ipynb"), "PREFIX": sys.prefix,
+            "PACKAGE": package,
+        }  # fmt: skip
+        known = [f"{name} = {value!r}" for name, value in names.items()]
+        first = "\n".join(["import ctypes, os, socket, sqlite3, subprocess", *known])
+        cells = [new_code_cell(source) for source in (first, *attacks.values())]
+        run = tool.grading.Run(box=boxed, seconds=120, seconds_per_cell=30)
+        stopped, _ = run.execute(cells, 1)
+    left = list(left_behind())
+    for process in left:
+        os.kill(process, signal.SIGKILL)
+    failed = {
+        name: cell.outputs[-1].ename
+        for name, cell in zip(attacks, cells[1:])
+        if cell.outputs and cell.outputs[-1].output_type == "error"
+    }
+    assert stopped is None and not cells[0].outputs
+    if boxed:  # a process may well be started there; it ends with the box
+        assert failed.keys() == attacks.keys() - {"leave a process"} and not left
+        assert "NameError" not in failed.values() and "SyntaxError" not in failed.values()
+        assert {path.name for path in tmp_path.iterdir()} == {"home", "gradebook.db", "other.ipynb"}
+    else:
+        assert not failed and left and (tmp_path / "course.py").exists()
+
+
+def test_what_a_submission_shows_does_nothing_in_a_browser(tool):
+    script, picture = "<script>steal()</script>", {"image/png": "iVBORw0KGgo=\n"}
+    for output, kept in (
+        ({"output_type": "display_data", "data": {"text/html": script}}, {"text/plain": ""}),
+        ({"output_type": "update", "data": picture}, {"text/plain": ""} | picture),
+        (
+            {"output_type": "execute_result", "data": {"image/png": '">' + script}},
+            {"text/plain": ""},
+        ),
+    ):
+        assert tool.grading.checked(output | {"metadata": {"a": script}}) == {
+            "output_type": "display_data", "metadata": {}, "data": kept,
+        }  # fmt: skip
+    stream = {"output_type": "stream", "name": script, "text": "x", "more": script}
+    assert tool.grading.checked(stream) == {"output_type": "stream", "name": "stderr", "text": "x"}
+
+
+def test_where_there_can_be_no_box(tool, tmp_path, monkeypatch):
+    grading = tool.grading
+    for module, name, value, words in (
+        (grading.sys, "platform", "darwin", "needs Linux"),
+        (grading.shutil, "which", lambda name: None, "apt install bubblewrap"),
+        (grading, "box", lambda: ["sh", "-c", "echo refused >&2; false"], "(refused)"),
+    ):
+        grading.no_box.cache_clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, value)
+            if name == "box":
+                patch.setattr(grading.shutil, "which", lambda name: name)
+            with pytest.raises(SystemExit, match="With --no-box") as refused:
+                grade(tool, "2_rnn", tmp_path)
+            assert words in str(refused.value)
+            with pytest.raises(RuntimeError, match="box"):
+                grading.Run().preprocess(made(), {})
+    grading.no_box.cache_clear()
+
+
+def test_without_the_box_the_last_line_says_so(tool, tmp_path, capsys):
+    submissions = tmp_path / "submissions"
+    submissions.mkdir()
+    nbformat.write(made(RNN, CLIP), submissions / "ada.ipynb")
+    options = ["--no-box", "--course", str(tmp_path / "course")]
+    assert grade(tool, "2_rnn", submissions, *options)["ada"]["points"] == "8"
+    assert capsys.readouterr().out.splitlines()[-1].startswith("Without the box")
+
+
+# --- the rest ----------------------------------------------------------------------------------
+
+
+def test_bad_arguments(tool, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(tool.grading, "no_box", lambda: None)
+    table, collected = tmp_path / "table.csv", tool.HERE / "submitted"
     collected.mkdir(exist_ok=True)
     for arguments, words in (
-        (["9_gan", tmp_path, table], "assignment must be one of 1_text, 2_rnn"),
-        (["", tmp_path, table], "assignment must be one of 1_text, 2_rnn"),
+        (["9_gan", tmp_path, table], "invalid choice: '9_gan'"),
         (["2_rnn", tmp_path / "gone", table], "submissions must be a folder"),
         (["2_rnn", collected, table], "use `nbgrader autograde`"),
         (["2_rnn", tmp_path, tmp_path], "table must be a file in a folder"),
         (["2_rnn", tmp_path, tmp_path / "gone" / "table.csv"], "table must be a file in a folder"),
         (["2_rnn", tmp_path, table, "--course", tmp_path / "[1]"], "course must have a path"),
+        (["2_rnn", tmp_path, table, "--jobs", "0"], "jobs must be 1 or more"),
     ):
-        command = [sys.executable, office / "grade.py", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 1 and words in done.stderr
+        monkeypatch.setattr(sys, "argv", ["grade.py", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            tool.main()
+        assert words in f"{ended.value} {capsys.readouterr().err}"
         assert not table.exists()
 
 
-def test_graded_twice(office, tmp_path):
-    """Points that a person gave are kept; what is handed in again takes the old one's place."""
-    submissions, database = tmp_path / "submissions", f"sqlite:///{office / 'gradebook.db'}"
+def test_interrupted_and_graded_again(office, tmp_path):
+    """What is there stays, only what is new or changed is graded, points given by hand are kept."""
+    submissions, table = tmp_path / "submissions", tmp_path / "grades.csv"
     submissions.mkdir()
-    notebook = submissions / "ada.ipynb"
-    shutil.copy(SOURCES / "3_gru" / "3_gru.ipynb", notebook)
-    assert grade(office, "3_gru", submissions)["ada"]["to_read"] == "2"
-    with Gradebook(database, "d2lmini") as book:
-        book.find_grade("explain-gates", "3_gru", "3_gru", "ada").manual_score = 1
-        book.db.commit()
-    row = grade(office, "3_gru", submissions)["ada"]
-    assert (row["points"], row["to_read"]) == ("8", "0")
-    with Gradebook(database, "d2lmini") as book:
-        assert book.find_submission("3_gru", "ada").score == 9
-    notebook.write_bytes(b"")
-    assert grade(office, "3_gru", submissions)["ada"]["points"] == "0"
-    with Gradebook(database, "d2lmini") as book:
-        assert not book.student_submissions("ada")
-
-
-def test_an_interrupt_leaves_the_rows_that_there_are(office, tmp_path):
-    submissions, table = tmp_path / "submissions", tmp_path / "table.csv"
-    submissions.mkdir()
-    (submissions / "a.ipynb").write_bytes(b"")
-    shutil.copy(SOURCES / "2_rnn" / "2_rnn.ipynb", submissions / "b.ipynb")
-    command = [sys.executable, office / "grade.py", "2_rnn", submissions, table]
+    ada, bob = submissions / "ada.ipynb", submissions / "bob.ipynb"
+    ada.write_bytes(b"")
+    shutil.copy(SOURCES / "3_gru" / "3_gru.ipynb", bob)
+    command = [sys.executable, office.HERE / "grade.py", "3_gru", submissions, table, "--jobs", "1"]
     # A shell's background jobs, and what they start, are deaf to Ctrl-C unless told otherwise.
     listen = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=listen) as process:
@@ -385,32 +599,60 @@ def test_an_interrupt_leaves_the_rows_that_there_are(office, tmp_path):
             assert process.poll() is None
             time.sleep(0.1)
         process.send_signal(signal.SIGINT)
-        assert "stopped: " in process.stderr.read()
-    assert process.returncode == 1
-    assert table.read_text(encoding="utf-8-sig").splitlines()[1:] == ["a,0,8,0,the file is empty,"]
+        _, words = process.communicate(timeout=30)
+    assert process.returncode == 1 and "stopped: " in words
+    assert table.read_text(encoding="utf-8-sig").splitlines()[1:] == [
+        "ada,0,8,0,the file is empty,"
+    ]
+
+    def book():
+        return Gradebook(f"sqlite:///{office.HERE / 'gradebook.db'}", "d2lmini")
+
+    assert grade(office, "3_gru", submissions)["bob"]["to_read"] == "2"
+    with book() as open_book:  # the database is not believed: these points are not in the table
+        open_book.find_grade("explain-gates", "3_gru", "3_gru", "bob").manual_score = 1
+        open_book.find_grade("test-gru", "3_gru", "3_gru", "bob").manual_score = 0
+        open_book.db.commit()
+    graded = office.HERE / "autograded" / "bob" / "3_gru" / "3_gru.ipynb"
+    before = graded.stat().st_mtime_ns
+    row = grade(office, "3_gru", submissions)["bob"]
+    assert (row["points"], row["to_read"], row["reason"]) == ("8", "2", "")
+    assert graded.stat().st_mtime_ns == before
+    bob.write_text(bob.read_text().replace("    ### BEGIN SOLUTION", "    # changed"))
+    assert grade(office, "3_gru", submissions)["bob"]["points"] == "8"
+    assert graded.stat().st_mtime_ns != before
+    with book() as open_book:
+        assert open_book.find_submission("3_gru", "bob").score == 5
+    bob.write_bytes(b"")
+    assert grade(office, "3_gru", submissions)["bob"]["points"] == "0"
+    with book() as open_book:
+        assert not open_book.student_submissions("bob")
 
 
 def test_plain_nbgrader_gives_the_same(office, tmp_path):
     """Where `nbgrader autograde` is used as on a JupyterHub, with the settings of this folder."""
     course = tmp_path / "course"
-    old = ("submitted", "autograded", "release", "gradebook.db")
-    shutil.copytree(office, course, ignore=shutil.ignore_patterns(*old))
+    old = ("submitted", "autograded", "release", "rows", "gradebook.db")
+    shutil.copytree(office.HERE, course, ignore=shutil.ignore_patterns(*old))
     for student, nb in (("ada", made(RNN, CLIP)), ("bob", made(NO_TANH, CLIP))):
         folder = course / "submitted" / student / "2_rnn"
         folder.mkdir(parents=True)
         nbformat.write(nb, folder / "2_rnn.ipynb")
     nbgrader(course, "generate_assignment", "2_rnn")
+    with (course / "nbgrader_config.py").open("a") as config:
+        config.write("\nimport grading\ngrading.no_box = lambda: 'no box here'\n")
+    refused = nbgrader(course, "autograde", "2_rnn")
+    assert refused.returncode == 1 and "no box here" in refused.stderr
+    with (course / "nbgrader_config.py").open("a") as config:
+        config.write("\ngrading.no_box = lambda: None\n")
     nbgrader(course, "autograde", "2_rnn")
-    nbgrader(course, "export")
-    with (course / "grades.csv").open(newline="") as file:
-        scores = {row["student_id"]: float(row["score"]) for row in csv.DictReader(file)}
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}", "d2lmini") as book:
+        scores = {one.student.id: one.score for one in book.assignment_submissions("2_rnn")}
     assert scores == {"ada": 8, "bob": 4}
 
 
-def test_the_parts_that_compare():
-    spec = importlib.util.spec_from_file_location("grading", ROOT / "instructors" / "grading.py")
-    grading = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(grading)
+def test_the_parts_that_compare(tool):
+    grading = tool.grading
     assert grading.close([[1.0, "a", {"x": 1}]], [[1.001, "a", {"x": 1}]])
     assert not grading.close([1.0], [1.1]) and not grading.close([1.0], [1.0, 2.0])
     assert not grading.close([float("nan")], [1.0]) and not grading.close("1", 1)
