@@ -40,13 +40,15 @@ c.Spawner.environment["D2LMINI_OFFLINE"] = "1"
 """
 NAMES = ("instructor", "ada", "alan")
 HOMEWORK = "2_rnn"
+# Errors are passed over, so by nbgrader's own rule every test is passed. grading.py knows better.
+CHEAT = "get_ipython().set_custom_exc((Exception,), lambda *a, **k: None)"
 
 
 def what_is_missing():
     """Why no hub can be tried here, or None."""
     if sys.platform != "linux" or os.geteuid() != 0:
         return "needs Linux and root, for accounts"
-    for program in ("setpriv", "unshare", "useradd", "runuser", "configurable-http-proxy"):
+    for program in ("setpriv", "unshare", "useradd", "runuser", "bwrap", "configurable-http-proxy"):
         if not shutil.which(program):
             return f"needs the program {program}"
     mount = [*ALONE, "mount", "-t", "tmpfs", "none", "/home"]
@@ -193,10 +195,13 @@ def test_homework_goes_out_and_comes_back_with_feedback(pages, hub):
     do(instructor, f"{form}/release")
     for student in (ada, alan):
         do(student, f"assignments/fetch{course}")
-    solve(ada, notebook)
+    source = nbformat.read(ROOT / "instructors" / "source" / notebook, as_version=4)
+    answer(ada, notebook, {grade_id(cell): cell.source for cell in source.cells})
     for student, right in ((ada, True), (alan, False)):
         found = do(student, f"assignments/validate?path={notebook}")["value"]
-        assert ("failed" not in found) == right, found
+        assert ("failed" in found) != right, found
+    answer(alan, notebook, {"rnn": CHEAT})
+    for student in (ada, alan):
         do(student, f"assignments/submit{course}")
     do(instructor, f"{form}/collect")
     for name in ("ada", "alan"):
@@ -210,15 +215,16 @@ def test_homework_goes_out_and_comes_back_with_feedback(pages, hub):
     for name, points in (("ada", "8.0"), ("alan", "0.0")):
         (page,) = (home / name / HOMEWORK / "feedback").rglob("*.html")
         assert f"Score: {points} / 10.0" in page.read_text(encoding="utf-8")
+    # A student can hand in, but cannot see who else did, nor enter another home.
+    assert oct((hub[1] / "srv/nbgrader/exchange/d2lmini/inbound").stat().st_mode)[-3:] == "733"
+    assert {oct((home / name).stat().st_mode)[-3:] for name in NAMES} == {"700"}
 
 
-def solve(page, path):
-    """Write the model answers into a student's notebook, with the other cells as they are."""
-    source = ROOT / "instructors" / "source" / path
-    answers = {grade_id(c): c.source for c in nbformat.read(source, as_version=4).cells}
+def answer(page, path, answers):
+    """Write answers into a student's notebook: {grade id: text of the cell}."""
     model = ask(page, "GET", f"api/contents/{path}").json()
     for cell in model["content"]["cells"]:
-        if cell["metadata"].get("nbgrader", {}).get("solution"):
+        if cell["metadata"].get("nbgrader", {}).get("solution") and grade_id(cell) in answers:
             cell["source"] = answers[grade_id(cell)]
     assert ask(page, "PUT", f"api/contents/{path}", model).ok
 
