@@ -1,0 +1,286 @@
+"""The website: built from what is stored, whole, and used in a real browser as a reader uses it."""
+
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from browser import find_chromium
+
+for package in ("sphinx", "myst_nb", "sphinx_book_theme", "axe_playwright_python"):
+    if importlib.util.find_spec(package) is None:
+        pytest.skip("needs pip install -r site/requirements.txt", allow_module_level=True)
+
+pytestmark = pytest.mark.long
+ROOT = Path(__file__).resolve().parent.parent
+COURSE = ROOT / "course"
+NOTEBOOKS = sorted(COURSE.rglob("*.ipynb"))
+NOTEBOOKS = [path for path in NOTEBOOKS if ".ipynb_checkpoints" not in path.parts]
+LESSONS = [path for path in NOTEBOOKS if path.parent == COURSE]
+WORDS = (
+    "perplexity", "bidirectional", "orthogonal", "clipping", "autograd", "softmax", "dropout",
+    "Kneser", "vocabulary", "eigenvalue",
+)  # fmt: skip
+PATIENCE = 120_000  # milliseconds: that a machine is slow is no failure
+
+
+def build(root, folder):
+    command = [sys.executable, "tools/website.py", folder]
+    env = os.environ | {"PYTHONPATH": str(root)}
+    done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "html"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The folder with the website. D2LMINI_SITE names one that is built already."""
+    if folder := os.environ.get("D2LMINI_SITE"):
+        return Path(folder)
+    return build(ROOT, tmp_path_factory.mktemp("site"))
+
+
+# --- the files -------------------------------------------------------------------------------
+
+
+class Page(HTMLParser):
+    """What a page holds: ids, what it leads to, what it loads, its pictures and its folds."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.ids, self.links, self.loads, self.pictures = set(), [], [], []
+        self.text = path.read_text(encoding="utf-8")
+        self.feed(self.text)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.ids |= {attributes.get("id"), attributes.get("name")} - {None}
+        if tag == "img":
+            self.pictures.append(attributes)
+        if tag == "a" and "href" in attributes:
+            self.links.append(attributes["href"])
+        elif "href" in attributes:
+            self.loads.append(attributes["href"])
+        if "src" in attributes:
+            self.loads.append(attributes["src"])
+
+
+@pytest.fixture(scope="module")
+def pages(site):
+    return {
+        path: Page(path) for path in sorted(site.rglob("*.html")) if "_static" not in path.parts
+    }
+
+
+def page_of(site, notebook):
+    return site / notebook.relative_to(ROOT).with_suffix(".html")
+
+
+def stored(path):
+    return json.loads(path.read_text(encoding="utf-8"))["cells"]
+
+
+def test_every_notebook_and_guide_has_a_page(site, pages):
+    names = ["index", "reference", "search", "instructors/README", "course/homework/README"]
+    expected = {page_of(site, path) for path in NOTEBOOKS}
+    expected |= {site / f"{name}.html" for name in names}
+    assert expected <= set(pages)
+
+
+def test_every_link_within_the_website_leads_somewhere(pages):
+    broken = []
+    for path, page in pages.items():
+        for link in [*page.links, *page.loads]:
+            if re.match(r"[a-z]+:", link):
+                continue
+            name, _, anchor = link.partition("?")[0].partition("#")
+            anchor = anchor or link.partition("#")[2]
+            target = (path.parent / unquote(name)).resolve() if name else path
+            if not target.is_file():
+                broken.append((path.name, link))
+            elif anchor and target in pages and unquote(anchor) not in pages[target].ids:
+                broken.append((path.name, link))
+    assert not broken
+
+
+def test_headings_can_be_reached_as_in_jupyterlab(site, pages):
+    for notebook in NOTEBOOKS:
+        ids = pages[page_of(site, notebook)].ids
+        for cell in stored(notebook)[1:]:
+            if cell["cell_type"] == "markdown":
+                for heading in re.findall(r"(?m)^##+ ([\w ,]+)$", "".join(cell["source"])):
+                    assert heading.replace(" ", "-") in ids
+
+
+def test_nothing_is_loaded_from_another_host(pages):
+    foreign = {
+        load for page in pages.values() for load in page.loads if re.match("[a-z]*:?//", load)
+    }
+    assert not foreign
+
+
+def test_every_stored_figure_is_shown_and_described(site, pages):
+    for path, page in pages.items():
+        assert [p["src"] for p in page.pictures if len(p.get("alt", "")) < 20] == [], path
+    for notebook in NOTEBOOKS:
+        outputs = [o for cell in stored(notebook) for o in cell.get("outputs", [])]
+        figures = sum("image/png" in output.get("data", {}) for output in outputs)
+        own = len(re.findall(r"!\[.+?\]\(", notebook.read_text(encoding="utf-8")))
+        assert len(pages[page_of(site, notebook)].pictures) == figures + own, notebook.name
+
+
+def test_answers_and_set_up_cells_are_folded(site, pages):
+    for notebook in NOTEBOOKS:
+        text = pages[page_of(site, notebook)].text
+        folds = [cell["metadata"].get("jupyter", {}) for cell in stored(notebook)]
+        answers = sum("outputs_hidden" in fold for fold in folds)
+        assert text.count("Show the answer") == text.count("Hide the answer") == answers
+        assert text.count("Show the set-up cell") == sum("source_hidden" in fold for fold in folds)
+        assert "<details open" not in text
+
+
+def test_navigation_lines_are_left_out_and_the_version_stands_on_every_page(pages):
+    version = re.search('__version__ = "(.+)"', (ROOT / "d2lmini/__init__.py").read_text())[1]
+    for path, page in pages.items():
+        assert "← " not in page.text and " →" not in page.text, path
+        assert f"d2lmini {version}" in page.text, path
+
+
+def test_a_download_is_the_stored_notebook(site):
+    for notebook in NOTEBOOKS:
+        copy = site / "_sources" / notebook.relative_to(ROOT)
+        assert copy.read_bytes() == notebook.read_bytes()
+
+
+def test_the_reference_has_every_name_of_the_package(site, pages):
+    from test_contract import CONTRACT
+
+    page = pages[site / "reference.html"]
+    for name in CONTRACT:
+        cls, _, method = name.rpartition(".")
+        assert name in page.ids if not cls else method in page.text
+
+
+# --- in a browser ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    chromium = find_chromium()
+    if chromium is None:
+        pytest.skip("needs Chromium or Chrome")
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=chromium) as browser,
+    ):
+        yield browser
+
+
+class Reader:
+    """A reader with an own browser window, who opens the website from its folder."""
+
+    def __init__(self, browser, site, **options):
+        self.site, self.problems = site, []
+        self.context = browser.new_context(viewport={"width": 1280, "height": 900}, **options)
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(PATIENCE)
+        self.page.on("console", lambda line: line.type == "error" and self.note(line.text))
+        self.page.on("pageerror", lambda error: self.note(str(error)))
+        self.page.on("request", self.see)
+
+    def note(self, problem):
+        self.problems.append((self.page.url.rpartition("/")[2], problem))
+
+    def see(self, request):
+        if not re.match(f"file://{re.escape(str(self.site))}/|data:|blob:", request.url):
+            self.note(f"asks for {request.url}")
+
+    def open(self, path):
+        self.page.goto(path.as_uri() if isinstance(path, Path) else path)
+        # Formulas are drawn when all else is there.
+        self.page.wait_for_function(
+            "document.readyState === 'complete' && "
+            "document.querySelectorAll('.math').length <= "
+            "document.querySelectorAll('mjx-container').length"
+        )
+
+
+@pytest.fixture
+def reader(browser, site):
+    reader = Reader(browser, site)
+    yield reader
+    reader.context.close()
+
+
+def is_wider_than_the_window(page):
+    return page.evaluate("document.scrollingElement.scrollWidth > innerWidth")
+
+
+def test_every_page_opens_without_an_error_and_fits_a_telephone(reader, pages):
+    wide = []
+    for path in pages:
+        reader.open(path)
+        for width in (1280, 360):
+            reader.page.set_viewport_size({"width": width, "height": 800})
+            if is_wider_than_the_window(reader.page):
+                wide.append((path.name, width))
+        assert reader.page.locator("mjx-merror").count() == 0, path
+    assert not reader.problems
+    assert not wide
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_lessons_can_be_used_by_everybody(browser, site, theme):
+    """No serious violation of the accessibility rules that axe knows, answers shown."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    reader, found = Reader(browser, site, color_scheme=theme), []
+    for path in [site / "index.html", *(page_of(site, lesson) for lesson in LESSONS)]:
+        reader.open(path)
+        assert reader.page.evaluate("document.documentElement.dataset.theme") == theme
+        reader.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+        results = Axe().run(reader.page, options={"resultTypes": ["violations"]}).response
+        for violation in results["violations"]:
+            if violation["impact"] in ("serious", "critical"):
+                nodes = [node["html"][:150] for node in violation["nodes"]]
+                found.append((path.stem, violation["id"], len(nodes), nodes[:2]))
+    reader.context.close()
+    assert not found
+
+
+def test_the_search_finds_words(reader, site):
+    counts = {}
+    for word in WORDS:
+        reader.open((site / "search.html").as_uri() + f"?q={word}")
+        reader.page.wait_for_selector("#search-results .search li a, #search-results li a")
+        counts[word] = reader.page.locator("#search-results li a").count()
+    assert min(counts.values()) >= 1 and not reader.problems
+    reader.page.locator("#search-results li a").first.click()
+    assert reader.page.locator("article h1").count() == 1
+
+
+def test_an_answer_is_shown_when_asked_for(reader, site):
+    lesson = next(path for path in LESSONS if '"outputs_hidden"' in path.read_text())
+    reader.open(page_of(site, lesson))
+    fold = reader.page.locator("details:has-text('Show the answer')").first
+    output = fold.locator(".cell_output")
+    assert not output.is_visible()
+    fold.locator("summary").focus()
+    reader.page.keyboard.press("Enter")
+    output.wait_for(state="visible")
+    assert fold.locator("summary").inner_text().strip() == "Hide the answer"
+
+
+def test_on_paper_every_answer_is_shown(reader, site):
+    lesson = next(path for path in LESSONS if '"outputs_hidden"' in path.read_text())
+    reader.open(page_of(site, lesson))
+    reader.page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert reader.page.locator(".bd-article details:not([open])").count() == 0
