@@ -11,7 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from shutil import copyfile
 
-ROOT = Path(__file__).resolve().parent.parent
+SITE = Path(__file__).resolve().parent
+ROOT = SITE.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
 from website import commit, in_plain_words, package_version, repository_link  # noqa: E402
@@ -46,7 +47,7 @@ html_title = "d2lmini"
 html_favicon = "static/icon.svg"
 html_static_path = ["static"]
 html_css_files = ["course.css"]
-html_js_files = ["course.js"]
+html_js_files = ["course.js", "runs.js"]
 html_copy_source = True
 html_sourcelink_suffix = ""
 html_domain_indices = html_use_index = False
@@ -87,6 +88,8 @@ mathjax3_config = {"options": {"enableMenu": False}}
 def read_source(app, docname, content):
     path = Path(app.env.doc2path(docname)).relative_to(app.srcdir)
     if path.suffix == ".ipynb":
+        if (SITE / "runs" / f"{path.stem}.json").exists():
+            app.env.note_dependency(str(SITE / "runs" / f"{path.stem}.json"))
         nb = notebook_for_reading(json.loads(content[0]), path, app.srcdir)
         content[0] = json.dumps(nb)
     else:
@@ -102,6 +105,9 @@ def notebook_for_reading(nb, path, source):
             cell["source"] = repository_links(without_navigation(cell["source"]), path, source)
         elif cell["cell_type"] == "code":
             code_for_reading(cell, following)
+    runs = SITE / "runs" / f"{path.stem}.json"
+    if path.parent.name == "course" and runs.exists():
+        show_runs(cells, json.loads(runs.read_text(encoding="utf-8")))
     number = re.match(r"# ", cells[0]["source"]) and re.match(r"\d\d(?=_)", path.name)
     if number and path.parent.name != "solutions":
         cells[0]["source"] = f"# {number[0]} {cells[0]['source'][2:]}"
@@ -127,6 +133,19 @@ def code_for_reading(cell, following):
     if caption and caption.startswith("*Figure"):
         metadata.setdefault("mystnb", {})["image"] = {"alt": in_plain_words(caption)}
         following["source"] = "{.figure-caption}\n" + caption
+
+
+def show_runs(cells, runs):
+    """In place of each panel, sliders over the runs that tools/runs.py has computed for it."""
+    panels = iter(runs["panels"])
+    for cell in cells:
+        for output in cell.get("outputs", []):
+            stored = "".join(output.get("data", {}).get("text/plain", ""))
+            if stored.startswith("Sliders for hidden size") and (panel := next(panels, None)):
+                data = json.dumps(panel | {"made": runs["made"]}, ensure_ascii=False)
+                data = data.replace("</", "<\\/")
+                script = f'<script type="application/json">{data}</script>'
+                output["data"]["text/html"] = f'<div class="d2lmini-panel">{script}</div>'
 
 
 def repository_links(text, path, source):

@@ -147,7 +147,8 @@ def thumbnail(nb):
     picture.paste(whole, tuple((a - b) // 2 for a, b in zip(THUMBNAIL, whole.size)))
     file = io.BytesIO()
     picture.save(file, "PNG", optimize=True)
-    return file.getvalue(), in_plain_words(caption).partition(". ")[0].rstrip(".") + "."
+    words = re.match(r".{30,}?\.(?= |$)|.*", in_plain_words(caption))  # its first sentence
+    return file.getvalue(), words[0]
 
 
 def in_plain_words(caption):
