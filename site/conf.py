@@ -132,7 +132,7 @@ def code_for_reading(cell, following):
     caption = following and following["cell_type"] == "markdown" and following["source"]
     if caption and caption.startswith("*Figure"):
         metadata.setdefault("mystnb", {})["image"] = {"alt": in_plain_words(caption)}
-        following["source"] = "{.figure-caption}\n" + caption
+        following["source"] = "{.about-figure}\n" + caption
 
 
 def show_runs(cells, runs):
