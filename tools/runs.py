@@ -5,7 +5,8 @@
 A website has no kernel, so nothing can train there. This executes a lesson's cells up to its panel
 (`d2l.try_it`), and trains what the panel would train, with the panel's own code and seed: four
 sizes, four learning rates, and each choice of its first menu. The runs go to site/runs/LESSON.json,
-which the website shows. Run it again when a lesson's network, data or panel has changed.
+which the website shows. Run it again when a lesson's network, data or panel has changed. The
+seconds are processor time, with the validation after every epoch.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import json
 import platform
 import re
 import threading
+import time
 from pathlib import Path
 
 import matplotlib
@@ -77,15 +79,17 @@ def grid(panel):
 def compute(recipe, size, lr, choices):
     run = Run(size, lr, recipe.num_epochs, choices)
     build(run, recipe)
+    began = time.process_time()  # a clock that stands still while other programs compute
     if run.state == "training":
         for _ in train(run, recipe, threading.Event(), lambda at_once: None):
             pass
+    seconds = time.process_time() - began
     if run.state == "failed":
         raise SystemExit(f"{run.settings}: {run.error}\n{run.where}")
     history = run.history
     step = -(-history.epoch // MAX_POINTS)
     kept = [e for e in range(1, history.epoch + 1) if e % step == 0 or e == history.epoch]
-    result = {"t": [short(history.train[e - 1]) for e in kept], "s": short(history.seconds[-1])}
+    result = {"t": [short(history.train[e - 1]) for e in kept], "s": short(seconds)}
     if step > 1:
         result["e"] = kept[-1]
     if history.val:
@@ -108,7 +112,9 @@ def machine():
     with contextlib.suppress(OSError):
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
         if name := re.search(r"model name\s*: (.+)", text):
-            return name[1].replace(" Processor", "").replace("(R)", "").strip()
+            return "an " * (name[1][0] in "AI") + name[1].replace(" Processor", "").replace(
+                "(R)", ""
+            )
     return platform.machine()
 
 
@@ -124,8 +130,8 @@ def main():
         if not panels:
             continue
         today = datetime.date.today()
-        made = f"{machine()}, one thread, torch {torch.__version__.partition('+')[0]}"
-        made += f", {today:%-d %B %Y}"
+        made = f"one thread of {machine()}, torch {torch.__version__.partition('+')[0]}"
+        made += f", on {today:%-d %B %Y}"
         runs = {"made": made, "panels": [grid(panel) for panel in panels]}
         text = json.dumps(runs, separators=(",", ":"), ensure_ascii=False)
         course.write(RUNS / f"{lesson.stem}.json", text.encode() + b"\n")

@@ -25,7 +25,10 @@ import course
 
 ROOT = course.ROOT
 SITE = ROOT / "site"
-PAGES = ("course", "instructors/README.md", "CONTRIBUTING.md")  # what is taken as it is
+PAGES = (  # what is taken as it is
+    "course/*.ipynb", "course/images/*.png", "course/solutions/*.ipynb", "course/homework/*.ipynb",
+    "instructors/README.md", "CONTRIBUTING.md",
+)  # fmt: skip
 CONTENTS = ("README.md", "course/README.md")  # instead of these there is the contents page
 THUMBNAIL = (480, 270)
 
@@ -58,7 +61,7 @@ def repository_link(words, target, page, source):
     name, hash_, anchor = target.partition("#")
     place = os.path.normpath(Path(page).parent / name).replace(os.sep, "/")
     if place in CONTENTS:
-        return f"[{words}]({os.path.relpath('index.md', Path(page).parent)})"
+        return f"[{words}]({'../' * (len(Path(page).parts) - 1)}index.md)"
     if (source / place).is_file() or place.startswith(".."):
         return f"[{words}]({target})"  # one that leads nowhere is for Sphinx to report
     if not (ROOT / place).exists():
@@ -81,13 +84,9 @@ def gather(source):
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         course.write(source / name, content)
 
-    for page in PAGES:
-        files = [ROOT / page] if (ROOT / page).is_file() else sorted((ROOT / page).rglob("*"))
-        for path in files:
-            name = path.relative_to(ROOT).as_posix()
-            if path.suffix in (".ipynb", ".md", ".png") and ".ipynb_checkpoints" not in path.parts:
-                if name not in CONTENTS:
-                    put(name, path.read_bytes())
+    for pattern in PAGES:
+        for path in sorted(ROOT.glob(pattern)):
+            put(path.relative_to(ROOT).as_posix(), path.read_bytes())
     notebooks = {
         path: nb for path, nb in course.read_notebooks().items() if course.COURSE in path.parents
     }
@@ -140,6 +139,8 @@ def thumbnail(nb):
         if "image/png" in output.get("data", {})
     ]
     figures.sort(key=lambda figure: not any("picture:" in tag for tag in course.tags(figure[0])))
+    if not figures:
+        course.stop(course.COURSE / "README.md", f"{nb.cells[0].source[:40]!r} has no figure")
     _, image, caption = figures[0]
     whole = Image.open(io.BytesIO(base64.b64decode(image))).convert("RGB")
     whole.thumbnail((THUMBNAIL[0] - 24, THUMBNAIL[1] - 24), Image.Resampling.LANCZOS)
@@ -160,14 +161,15 @@ def in_plain_words(caption):
 
 
 def solutions_page(lessons, notebooks):
-    solved = [path for path in notebooks if path.parent.name == "solutions"]
-    rows = [
-        f"- [{course.label(path, lessons[course.COURSE / path.name])}]({path.name})"
-        for path in solved
-        if course.COURSE / path.name in lessons
-    ]
+    solved = {
+        path: course.label(path, lessons[course.COURSE / path.name])
+        for path in notebooks
+        if path.parent == course.COURSE / "solutions" and course.COURSE / path.name in lessons
+    }
     text = "Worked solutions of the exercises, one notebook for each lesson. Try first."
-    return "\n".join(["# Solutions", "", text, "", *rows, tree("", *(p.stem for p in solved))])
+    rows = [f"- [{label}]({path.name})" for path, label in solved.items()]
+    entries = [f"{label} <{path.stem}>" for path, label in solved.items()]
+    return "\n".join(["# Solutions", "", text, "", *rows, tree("", *entries)])
 
 
 # --- the reference ---------------------------------------------------------------------------
@@ -259,7 +261,7 @@ def docstring(thing):
 def build(folder):
     source = folder / "source"
     gather(source)
-    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-j", "2"]
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-E", "-j", "2"]
     command += ["-c", SITE, "-d", folder / "doctrees", source, folder / "html"]
     done = subprocess.run(command)
     if done.returncode:

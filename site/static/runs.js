@@ -4,7 +4,7 @@
 // The picture and the list below it look like those of the package (d2lmini/sliders/picture.py).
 
 (() => {
-  const WIDTH = 660, HEIGHT = 270, TOP = 30, BOTTOM = 230, LEFT = 46, RIGHT = WIDTH - 14;
+  const HEIGHT = 270, TOP = 30, BOTTOM = 230, LEFT = 46;
   const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "currentColor", "#E69F00",
     "#56B4E9", "#888888"];
   const MARKERS = ["m-3.5,0a3.5,3.5 0 1,0 7,0a3.5,3.5 0 1,0 -7,0", "m-3,-3h6v6h-6z",
@@ -46,7 +46,8 @@
     return "";
   }
 
-  function draw(data, runs, newest) {
+  function draw(data, runs, newest, width) {
+    const RIGHT = width - 14;
     const heights = runs.filter((run) => !run.d).flatMap((run) => [...run.t, ...(run.v ?? [])]);
     const top = Math.min(Math.max(2 * data.guess, ...heights), 4 * data.guess);
     const low = 0.95 * Math.min(data.guess / 4, top, ...heights);
@@ -99,7 +100,7 @@
     }
     const told = runs.toReversed().map((run) => `${run.settings}: ${outcome(run, data.epochs)}`);
     const label = `Perplexity over epochs. ${told.join(". ")}.`;
-    return `<svg role='img' aria-label='${escape(label)}' viewBox='0 0 ${WIDTH} ${HEIGHT}'>` +
+    return `<svg role='img' aria-label='${escape(label)}' viewBox='0 0 ${width} ${HEIGHT}'>` +
       `${parts.join("")}</svg>`;
   }
 
@@ -119,7 +120,7 @@
     const slider = (name, label, values, at) =>
       `<div class="control"><label for="${id}-${name}">${label}</label>` +
       `<input type="range" id="${id}-${name}" min="0" max="${values.length - 1}" step="1" ` +
-      `value="${Math.max(0, values.indexOf(at))}"><output for="${id}-${name}"></output></div>`;
+      `value="${Math.max(0, values.indexOf(at))}"><span class="value" aria-hidden="true"></span></div>`;
     const options = labels.length > 1 ? [...labels, ALL] : [];
     const menu = options.length === 0 ? "" :
       `<div class="control"><label for="${id}-menu">${escape(data.menu)}</label>` +
@@ -130,7 +131,8 @@
       slider("rate", "Learning rate", data.rates, data.rate) + menu +
       `<div class="picture"></div><div class="rows"></div>` +
       `<p class="said" role="status"></p>` +
-      `<p class="made">These runs were computed beforehand on ${escape(data.made)}, with seed 0. ` +
+      `<p class="made">These runs were computed beforehand on ${escape(data.made)}, each with seed 0; ` +
+      `the seconds are processor time. ` +
       `To train your own, open the lesson in JupyterLab.</p>`);
     const [hidden, rate] = panel.querySelectorAll("input");
     const choice = panel.querySelector("select");
@@ -142,7 +144,8 @@
         input.setAttribute("aria-valuetext", text);
         input.nextElementSibling.textContent = text;
       }
-      panel.querySelector(".picture").innerHTML = draw(data, runs, newest);
+      const width = Math.min(660, Math.max(300, panel.clientWidth)); // so that words stay legible
+      panel.querySelector(".picture").innerHTML = draw(data, runs, newest, width);
       const list = panel.querySelector(".rows");
       list.textContent = "";
       for (const run of runs.toReversed()) {
@@ -190,6 +193,7 @@
       control?.addEventListener("input", choose);
     }
     choose();
+    window.addEventListener("resize", show);
   }
 
   document.addEventListener("DOMContentLoaded", () => {
