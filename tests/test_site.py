@@ -349,7 +349,7 @@ def test_on_paper_every_answer_is_shown(reader, site):
     lesson = next(path for path in LESSONS if '"outputs_hidden"' in path.read_text())
     reader.open(page_of(site, lesson))
     reader.page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
-    assert reader.page.locator(".bd-article details:not([open])").count() == 0
+    assert reader.page.locator(".bd-article details.below-input:not([open])").count() == 0
 
 
 # --- the sliders without a kernel ------------------------------------------------------------

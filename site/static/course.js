@@ -17,10 +17,10 @@ document.addEventListener("DOMContentLoaded", () => {
   }
 });
 
-// On paper nothing can be unfolded.
+// On paper nothing can be unfolded: it has the answers, and goes without the set-up cell.
 let unfolded = [];
 window.addEventListener("beforeprint", () => {
-  unfolded = [...document.querySelectorAll(".bd-article details.hide:not([open])")];
+  unfolded = [...document.querySelectorAll(".bd-article details.below-input:not([open])")];
   unfolded.forEach((details) => (details.open = true));
 });
 window.addEventListener("afterprint", () => {
