@@ -64,8 +64,13 @@ def grid(panel):
     for label in menu:
         choices = usual | {name: label} if name else {}
         runs[label] = [[compute(recipe, size, lr, choices) for lr in rates] for size in sizes]
+    common = max((run["e"] for rows in runs.values() for row in rows for run in row), key=len)
+    for run in (run for rows in runs.values() for row in rows for run in row):
+        if run["e"] == common:
+            del run["e"]
     return {
         "epochs": recipe.num_epochs,
+        "e": common,  # the epochs of the points of all runs that have no "e" of their own
         "guess": len(recipe.vocab),
         "sizes": sizes,
         "rates": rates,
@@ -87,14 +92,15 @@ def compute(recipe, size, lr, choices):
     if run.state == "failed":
         raise SystemExit(f"{run.settings}: {run.error}\n{run.where}")
     history = run.history
-    step = -(-history.epoch // MAX_POINTS)
-    kept = [e for e in range(1, history.epoch + 1) if e % step == 0 or e == history.epoch]
-    result = {"t": [short(history.train[e - 1]) for e in kept], "s": short(seconds)}
-    if step > 1:
-        result["e"] = kept[-1]
+    step = -(-len(history.epochs) // MAX_POINTS)
+    kept = range((len(history.epochs) - 1) % step, len(history.epochs), step)  # with the last
+    result = {"e": [history.epochs[i] for i in kept]}
+    result |= {"t": [short(y) for y in history.train[kept.start :: step]], "s": short(seconds)}
     if history.val:
-        result["v"] = [short(history.val[e - 1]) for e in kept]
-        result["b"] = short(min(history.val))
+        result |= {
+            "v": [short(y) for y in history.val[kept.start :: step]],
+            "b": short(min(history.val)),
+        }
     if history.samples:
         result["w"] = history.samples[-1][:MAX_SAMPLE]
     if run.state == "diverged":
@@ -131,7 +137,7 @@ def main():
             continue
         today = datetime.date.today()
         made = f"one thread of {machine()}, torch {torch.__version__.partition('+')[0]}"
-        made += f", on {today:%-d %B %Y}"
+        made += f", on {today:%-d %B %Y}; the seconds are processor time"
         runs = {"made": made, "panels": [grid(panel) for panel in panels]}
         text = json.dumps(runs, separators=(",", ":"), ensure_ascii=False)
         course.write(RUNS / f"{lesson.stem}.json", text.encode() + b"\n")

@@ -31,7 +31,7 @@
   function outcome(run, epochs) {
     const said = [];
     if (run.d) {
-      said.push(`diverged at epoch ${run.last} of ${epochs}`);
+      said.push(`diverged at epoch ${run.epochs.at(-1)} of ${epochs}`);
     } else {
       said.push(`train ${number(run.t.at(-1))}`);
       if (run.v) said.push(`validation ${number(run.v.at(-1))} (best ${number(run.b)})`);
@@ -131,8 +131,8 @@
       slider("rate", "Learning rate", data.rates, data.rate) + menu +
       `<div class="picture"></div><div class="rows"></div>` +
       `<p class="said" role="status"></p>` +
-      `<p class="made">These runs were computed beforehand on ${escape(data.made)}, each with seed 0; ` +
-      `the seconds are processor time. ` +
+      `<p class="made">These runs were computed beforehand, each with seed 0, on ` +
+      `${escape(data.made)}. ` +
       `To train your own, open the lesson in JupyterLab.</p>`);
     const [hidden, rate] = panel.querySelectorAll("input");
     const choice = panel.querySelector("select");
@@ -171,11 +171,9 @@
       const [i, j] = [Number(hidden.value), Number(rate.value)];
       newest = chosen.map((label) => {
         const stored = data.runs[label][i][j];
-        const last = stored.e ?? stored.t.length;
-        const step = stored.e ? Math.ceil(stored.e / 26) : 1;
-        const epochs = stored.t.map((_, k) => Math.min((k + 1) * step, last));
+        const epochs = stored.e ?? data.e;
         const settings = [label, `${data.sizes[i]} hidden`, `lr ${data.rates[j]}`];
-        return { ...stored, epochs, last, settings: settings.filter(Boolean).join(", ") };
+        return { ...stored, epochs, settings: settings.filter(Boolean).join(", ") };
       });
       const names = newest.map((run) => run.settings);
       const others = runs.filter((run) => !names.includes(run.settings));
