@@ -131,7 +131,7 @@
       slider("rate", "Learning rate", data.rates, data.rate) + menu +
       `<div class="picture"></div><div class="rows"></div>` +
       `<p class="said" role="status"></p>` +
-      `<p class="made">These runs were computed beforehand, each with seed 0, on ` +
+      `<p class="made">These runs have seed 0 and were computed beforehand on ` +
       `${escape(data.made)}. ` +
       `To train your own, open the lesson in JupyterLab.</p>`);
     const [hidden, rate] = panel.querySelectorAll("input");
