@@ -11,7 +11,6 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-GRADING = ROOT / "instructors" / "requirements.txt"
 BOUNDS = PROJECT["dependencies"] + EXTRAS["notebook"] + EXTRAS["dev"]
 INSTALL = "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt && "
 
@@ -36,12 +35,14 @@ def test_what_the_package_asks_for_is_pinned_within_its_bounds(bound):
     assert wanted.specifier.contains(pins()[wanted.name])
 
 
-def test_what_graders_need_besides_is_pinned():
-    lines = GRADING.read_text(encoding="utf-8").splitlines()
-    (pin,) = [line for line in lines if not line.startswith("#")]
-    (bound,) = map(Requirement, EXTRAS["grading"])
-    name, version = pin.split("==")
-    assert bound.name == name and bound.specifier.contains(version)
+@pytest.mark.parametrize("extra, folder", [("grading", "instructors"), ("site", "site")])
+def test_what_graders_and_the_website_need_besides_is_pinned(extra, folder):
+    lines = (ROOT / folder / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    lines = [line for line in lines if line and not line.startswith("#")]
+    pinned = dict(line.split("==") for line in lines)
+    bounds = {bound.name: bound.specifier for bound in map(Requirement, EXTRAS[extra])}
+    assert pinned.keys() == bounds.keys()
+    assert all(bounds[name].contains(version) for name, version in pinned.items())
 
 
 def test_the_package_is_loose_upwards():
