@@ -133,7 +133,7 @@ def made(rnn=None, clip=None, first="", change=None):
     return nb
 
 
-def tests_changed(change_rnn, change_clip):
+def with_tests(change_rnn, change_clip):
     """One change of the first test cell, another one of the second."""
 
     def change(nb, cells):
@@ -239,9 +239,9 @@ for line in ('{"outputs": 7, "results": 7}', "[" * 100_000, "{}", '{"outputs": [
 LOUD = (
     """
 from IPython.display import display
-print("x" * 50_000_000)
+print("x" * 20_000_000)
 shown = display("x", display_id=True)
-for _ in range(3000):
+for _ in range(500):
     shown.update("x" * 10_000)
     print("y" * 10_000)
 if 0: x"""
@@ -291,13 +291,13 @@ CLASS = {
     "talks": (lambda: made(RNN, CLIP, "while True: print('x' * 10_000)"), 8, ""),
     # cheating
     "edited": (
-        lambda: made(NO_TANH, SQUARED, change=tests_changed(edited, deleted)), 0, "square root",
+        lambda: made(NO_TANH, SQUARED, change=with_tests(edited, deleted)), 0, "square root",
     ),
     "tagged": (
-        lambda: made(NO_TANH, SQUARED, change=tests_changed(skipped, markdown)), 0, "square root",
+        lambda: made(NO_TANH, SQUARED, change=with_tests(skipped, markdown)), 0, "square root",
     ),
     "twins": (
-        lambda: made(NO_TANH, CLIP, change=tests_changed(another_with_its_id, edited)), 4, "tanh",
+        lambda: made(NO_TANH, CLIP, change=with_tests(another_with_its_id, edited)), 4, "tanh",
     ),
     "gone": (lambda: made(change=lambda nb, cells: nb.cells.clear()), 0, "is not defined"),
     "patched": (lambda: made(NO_TANH, CLIP, PATCHED), 4, "There is no tanh"),
