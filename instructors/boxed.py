@@ -25,7 +25,8 @@ PARENT = os.getppid()
 def main():
     asked = json.load(sys.stdin)
     manager = KernelManager(kernel_name="python3")
-    manager.start_kernel(stdout=DEVNULL, stderr=DEVNULL)
+    no_history = ["--HistoryManager.enabled=False"]  # it complains in a cell where a disk is full
+    manager.start_kernel(stdout=DEVNULL, stderr=DEVNULL, extra_arguments=no_history)
     client = manager.client()
     client.start_channels()
     client.wait_for_ready(timeout=60)
