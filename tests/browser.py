@@ -234,6 +234,10 @@ class PanelOnPage:
         """Click on the button that says `text`, a regular expression, as soon as there is one."""
         self.box.get_by_role("button").filter(has_text=re.compile(rf"^\s*({text})\s*$")).click()
 
+    def stop(self):
+        self.press("Stop")
+        self.wait("state == 'stopped'")
+
     def handle(self, slider):
         return self.box.locator(".noUi-handle").nth(slider)
 

@@ -116,8 +116,7 @@ def try_the_panel(panel):
     assert third["hidden"] == second["hidden"] and third["state"] == second["state"] == "training"
     for state in (first, second, third):
         assert f"{state['hidden']} hidden, lr {state['lr']}" in state["settings"]
-    panel.press("Stop")
-    panel.wait("state == 'stopped'")
+    panel.stop()
 
 
 def take_pictures(notebook, name):
@@ -188,8 +187,7 @@ def test_only_one_run_trains_after_fifty_random_events(small):
         training = [panel for panel in panels if panel.state()["state"] == "training"]
         assert len(training) <= 1
         for panel in training:
-            panel.press("Stop")
-            panel.wait("state == 'stopped'")
+            panel.stop()
         assert notebook.run_cell(4) == "0\n"
         panels[0].press("Train")
         panels[0].wait("state == 'training' && points >= 1")
@@ -248,8 +246,7 @@ def test_a_slider_trains_before_the_button_was_ever_pressed(small):
         with panel.new_run():
             panel.handle(HIDDEN).press("ArrowLeft")
         panel.wait("hidden == 32 && points >= 1")
-        panel.press("Stop")
-        panel.wait("state == 'stopped'")
+        panel.stop()
         assert notebook.problems() == []
 
 

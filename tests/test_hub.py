@@ -251,6 +251,5 @@ def test_lesson_01_runs_and_its_sliders_train(pages, monkeypatch):
     with panel.new_run():
         panel.handle(HIDDEN).press("ArrowLeft")
     panel.wait("hidden == 64 && points >= 1")
-    panel.press("Stop")
-    panel.wait("state == 'stopped'")
+    panel.stop()
     assert notebook.problems() == []

@@ -97,17 +97,18 @@ def list_of_gradients(found):
 
 def states_of_texts(found):
     """One vector for each text; WrongAnswer where it is no tensor."""
-    if type(found) is not torch.Tensor:
-        wanted = "a tensor of the shape (batch_size, num_hiddens)"
-        raise WrongAnswer(f"It must return {wanted}, got {kind(found)}")
-    return {"the states": found}
+    return {"the states": tensor(found, "(batch_size, num_hiddens)")}
 
 
 def letters_of_texts(found):
     """The decoder's inputs; WrongAnswer where they are no tensor of whole numbers."""
-    if type(found) is not torch.Tensor:
-        wanted = "a tensor of the shape (num_steps, batch_size)"
-        raise WrongAnswer(f"It must return {wanted}, got {kind(found)}")
-    if found.is_floating_point():
+    if tensor(found, "(num_steps, batch_size)").is_floating_point():
         raise WrongAnswer(f"The inputs must be whole numbers, got {found.dtype}")
     return {"the inputs": found}
+
+
+def tensor(found, shape):
+    """The same tensor; WrongAnswer where it is none."""
+    if type(found) is not torch.Tensor:
+        raise WrongAnswer(f"It must return a tensor of the shape {shape}, got {kind(found)}")
+    return found
