@@ -632,7 +632,7 @@ def test_right_functions_pass(task, capsys, monkeypatch):
     monkeypatch.setenv("D2LMINI_LANGUAGE", "zh")
     d2l.check(written(task))
     line = capsys.readouterr().out
-    assert re.fullmatch(rf"{task}：(\d 组用例全部正确|在 6 种形状下，.*都与公式一致)\n", line)
+    assert re.fullmatch(rf"{task}：(\d 组用例全部正确|在 6 种形状下，.*都与方程一致)\n", line)
 
 
 @pytest.mark.parametrize("task, k", CASES)

@@ -8,7 +8,7 @@ CHINESE = {
     # every exercise
     "{task}: {agreed}": "{task}：{agreed}",
     "logits, states and gradients agree with the equations in {count} shapes":
-        "在 {count} 种形状下，logits、状态和梯度都与公式一致",
+        "在 {count} 种形状下，logits、状态和梯度都与方程一致",
     "right in {count} cases": "{count} 组用例全部正确",
     "task must be one of {names}, got {got}": "task 必须是 {names} 之一，实际得到：{got}",
     "{words}\n{case}, {name}:\nyours\n{found}\nright\n{expected}":
