@@ -22,6 +22,7 @@ def pytest_configure(config):
     # With `-n 2 --dist loadfile`, the lessons come last, as they stand on the command line. By
     # itself xdist sorts files by their number of tests, and one process ends with a long lesson.
     config.option.loadscopereorder = False
+    os.environ.pop("D2LMINI_LANGUAGE", None)  # whatever whoever runs the tests reads
 
 
 @pytest.fixture

@@ -1,10 +1,14 @@
 """Planted mistakes are called by their names: students' functions with one line changed each."""
 
+import ast
+import functools
 import importlib
 import inspect
 import json
 import linecache
 import math
+import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,9 +17,11 @@ import d2lmini as d2l
 from d2lmini import cells
 from d2lmini.checking import exercises, networks
 from d2lmini.checking.answers import WrongAnswer
+from d2lmini.checking.chinese import CHINESE
 from d2lmini.checking.compare import Trial, agree, outcome
 from d2lmini.checking.exercises import EXERCISES
 from d2lmini.checking.hand_in import hand_in, numbers
+from d2lmini.checking.words import Words, say
 
 check_module = importlib.import_module("d2lmini.checking.check")  # the name means the function, too
 
@@ -552,12 +558,68 @@ def written(task, old="", new=""):
     return space[task]
 
 
+@pytest.fixture(params=["en", "zh"])
+def language(request):
+    return request.param
+
+
+@functools.cache  # a test in Chinese compares with what is said in English
+def told(task, old, new, language):
+    """What `check` tells whoever wrote a wrong function."""
+    with pytest.MonkeyPatch.context() as patch:
+        if language != "en":  # the default
+            patch.setenv("D2LMINI_LANGUAGE", language)
+        with pytest.raises(WrongAnswer) as caught:
+            d2l.check(written(task, old, new))
+    return str(caught.value)
+
+
+def assert_told(words, language, task, old, new):
+    """A wrong function is told these words; in Chinese, the table's sentence for them."""
+    english = told(task, old, new, "en")
+    assert words in english
+    if language == "en":
+        return
+    chinese = told(task, old, new, language)
+    said = english.partition("\nyours\n")[0]
+    sentences = [sentence for sentence in CHINESE if words in told_as(sentence, said)]
+    sentence = max(sentences, key=lambda sentence: len(re.sub(PLACE, "", sentence)))
+    assert told_as(CHINESE[sentence], chinese)
+    chinese, _, values = chinese.partition("\n你的结果\n")
+    assert values.split("\n正确结果\n") == english.partition("\nyours\n")[2].split("\nright\n")
+    # What Python and PyTorch say of an error stands there as it is, and so does the line of code.
+    chinese = re.sub(r"(?s)函数抛出 \w+: .*?(?=\n第 |\n当 )", "函数抛出", chinese)
+    assert_chinese(re.sub(r"第 \d+ 行：.*", "第行", chinese))
+
+
+PLACE = r"\{\w+\}"  # of a value, in a sentence
+
+
+def told_as(sentence, message):
+    """The part of the message that is this sentence with values in it; or nothing."""
+    match = pattern(sentence).search(message)
+    return match[0] if match else ""
+
+
+@functools.cache
+def pattern(sentence):
+    return re.compile(".+".join(map(re.escape, re.split(PLACE, sentence))))
+
+
+def assert_chinese(words):
+    assert re.search(r"[\u4e00-\u9fff]", words)
+    assert not re.search(r"[A-Za-z]{2,} [a-z]{2,}", words)  # two English words
+    # a space between Chinese and Latin letters; the punctuation is Chinese
+    assert not re.search(r"[\u4e00-\u9fff][\w`<(]", re.sub(r"[\u4e00-\u9fff]+", "一", words), re.A)
+    assert not re.search(r"[\w`>)][\u4e00-\u9fff]|[\u4e00-\u9fff][,.;:?]", words, re.A)
+
+
 def test_every_exercise_is_tested():
     assert RIGHT.keys() == EXERCISES.keys() == PLANTED.keys()
 
 
 @pytest.mark.parametrize("task", RIGHT)
-def test_right_functions_pass(task, capsys):
+def test_right_functions_pass(task, capsys, monkeypatch):
     for seed in (0, 1, 2**31 - 1):
         d2l.check(written(task), seed=seed)
     lines = capsys.readouterr().out.splitlines()
@@ -566,16 +628,20 @@ def test_right_functions_pass(task, capsys):
     other = written(task)
     other.__name__ = "mine"
     d2l.check(other, task)
+    capsys.readouterr()
+    monkeypatch.setenv("D2LMINI_LANGUAGE", "zh")
+    d2l.check(written(task))
+    line = capsys.readouterr().out
+    assert re.fullmatch(rf"{task}：(\d 组用例全部正确|在 6 种形状下，.*都与方程一致)\n", line)
 
 
 @pytest.mark.parametrize("task, k", CASES)
-def test_planted_mistakes_are_named(task, k):
+def test_planted_mistakes_are_named(task, k, language):
     old, new, words = PLANTED[task][k]
-    with pytest.raises(WrongAnswer) as caught:
-        d2l.check(written(task, old, new))
-    message = str(caught.value)
-    assert (words or "none of the mistakes that are made most") in message
-    assert "Nothing is written" in message or "\nWith " in message  # the smallest case
+    assert_told(words or "none of the mistakes that are made most", language, task, old, new)
+    message = told(task, old, new, language)
+    case = {"en": "Nothing is written|\nWith ", "zh": "还没有写|\n当 "}[language]
+    assert re.search(case, message)  # the smallest case
 
 
 @pytest.mark.parametrize("task", RIGHT)
@@ -682,10 +748,8 @@ def test_other_references_agree_with_the_package():
         ("H = torch.zeros(1, 1, dtype=torch.float64)", "It raises RuntimeError"),
     ],
 )
-def test_gradients_that_are_cut_off_or_changed_in_place(line, words):
-    with pytest.raises(WrongAnswer) as caught:
-        d2l.check(written("rnn", "outputs = []", f"{line}; outputs = []"))
-    assert words in str(caught.value)
+def test_gradients_that_are_cut_off_or_changed_in_place(line, words, language):
+    assert_told(words, language, "rnn", "outputs = []", f"{line}; outputs = []")
 
 
 @pytest.mark.parametrize(
@@ -701,10 +765,8 @@ def test_gradients_that_are_cut_off_or_changed_in_place(line, words):
         ("gru", "(H @ W_hr) + b_r", "(H @ W_hr) + 2 * b_r", "With b_r or W_hh = 0 all is right"),
     ],
 )  # fmt: skip
-def test_mistakes_without_a_name_get_a_clue(task, old, new, words):
-    with pytest.raises(WrongAnswer) as caught:
-        d2l.check(written(task, old, new))
-    assert words in str(caught.value)
+def test_mistakes_without_a_name_get_a_clue(task, old, new, words, language):
+    assert_told(words, language, task, old, new)
 
 
 def test_results_that_pretend_to_be_tensors():
@@ -765,9 +827,8 @@ def test_errors_in_the_function_lead_to_its_line():
         ("rnn", "    outputs", "    params.pop()\n    outputs", "It changes its argument params"),
     ],
 )  # fmt: skip
-def test_arguments_that_are_changed(task, old, new, words):
-    with pytest.raises(WrongAnswer, match=words):
-        d2l.check(written(task, old, new))
+def test_arguments_that_are_changed(task, old, new, words, language):
+    assert_told(words, language, task, old, new)
 
 
 ALSO_RIGHT = [
@@ -804,3 +865,89 @@ def test_results_for_a_grader(monkeypatch, tmp_path):
     monkeypatch.delenv("D2LMINI_RESULTS")
     hand_in(written("clip"), "clip")
     assert len(file.read_text().splitlines()) == 1
+
+
+# --- in Chinese --------------------------------------------------------------------------------
+
+
+def sentences_in_the_code():
+    """All strings of the folder that are said: with two words in them, or a place for a value."""
+    silent = (ast.Expr, ast.JoinedStr)  # docstrings, and the parts of f-strings
+    for path in Path(check_module.__file__).parent.glob("*.py"):
+        tree = ast.parse("" if path.name == "chinese.py" else path.read_text(encoding="utf-8"))
+        for parent in ast.walk(tree):
+            said = isinstance(parent, ast.Call) and getattr(parent.func, "id", "") == "say"
+            for node in ast.iter_child_nodes(parent):
+                words = getattr(node, "value", None) if isinstance(node, ast.Constant) else None
+                if isinstance(words, str) and not isinstance(parent, silent):
+                    if said or re.search(rf"{PLACE}|[a-z] [a-z]| [a-z]+ ", words):
+                        yield words
+
+
+def test_every_sentence_has_its_chinese_and_the_table_has_no_other():
+    assert set(sentences_in_the_code()) - set(check_module.HINTS) == CHINESE.keys()
+    names = set()
+    for exercise in EXERCISES.values():
+        names |= {*exercise.mistakes, exercise.agreed, *exercise.gradients}
+        for case in exercise.cases:
+            names |= Trial(exercise, exercise.right, 0).right(case).keys()
+    names |= {name for net in exercises.NETWORKS.values() for name in net.gates.values()}
+    templates = {getattr(name, "template", name) for name in names}
+    assert templates - CHINESE.keys() == {"logits", "H", "C", "H1", "H2", "H_f", "H_b"}
+
+
+def test_sentences_and_their_chinese():
+    for english, chinese in CHINESE.items():
+        for kept in (PLACE, r"`.*?`", r"<\w+>", r"\w+_\w+|\w+\.\w+|\w+\(|\bbos\b"):
+            ours, theirs = (re.findall(kept, words, re.A) for words in (english, chinese))
+            assert sorted(ours) == sorted(theirs), english
+        assert english.endswith(".") == chinese.endswith("。"), english
+        if re.search(r"[a-z]{2} [a-z]", re.sub(PLACE, "", english)):
+            assert_chinese(chinese)
+
+
+def test_mistakes_in_chinese(monkeypatch):
+    monkeypatch.setenv("D2LMINI_LANGUAGE", "zh")
+    for task, exercise in EXERCISES.items():
+        for words in exercise.mistakes:
+            assert_chinese(say(words))
+        pairs = [words for words, _ in exercise.pairs()]
+        assert bool(pairs) == (task in exercises.NETWORKS)
+        for words in pairs[:: 1 + len(pairs) // 100]:
+            first, second = (say(words.values[name]) for name in "ab")
+            assert say(words) == f"看来同时有两处错误。{first}{second}"
+    gates = Words("The parameters of {a} and {b} are exchanged.", a="the reset gate", b="the gate")
+    assert say(gates) == "重置门和门的参数互换了。"
+
+
+def test_values_are_said_as_they_are(monkeypatch):
+    """What a student wrote may look like a sentence, or like a place for one."""
+    monkeypatch.setenv("D2LMINI_LANGUAGE", "zh")
+    assert say("It raises {error}", error="KeyError: '{name}'") == "函数抛出 KeyError: '{name}'"
+    with pytest.raises(WrongAnswer, match=r"函数抛出 KeyError: '\{words\} \{hint\}'\n"):
+        d2l.check(written("clip", "    norm", "    {}['{words} {hint}']\n    norm"))
+
+
+def test_the_language_is_read_at_each_call(monkeypatch, capsys):
+    for value, words in (("zh", "没有用到 b_h。"), ("en", "b_h is not used."), ("", "b_h is not")):
+        monkeypatch.setenv("D2LMINI_LANGUAGE", value)
+        with pytest.raises(WrongAnswer, match=words):
+            d2l.check(written("rnn", " + b_h", ""))
+    monkeypatch.setenv("D2LMINI_LANGUAGE", "zh")
+    with pytest.raises(ValueError, match="task 必须是 'rnn', .* 之一，实际得到：'mine'"):
+        d2l.check(len, "mine")
+    monkeypatch.setenv("D2LMINI_LANGUAGE", "Chinese")
+    with pytest.raises(ValueError, match="D2LMINI_LANGUAGE must be 'en' or 'zh', got 'Chinese'"):
+        d2l.check(written("rnn"))
+    assert not capsys.readouterr().out
+
+
+@pytest.mark.parametrize("value", ["zh", "no such language"])
+def test_the_language_changes_nothing_for_a_grader(value, monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("D2LMINI_LANGUAGE", value)
+    monkeypatch.setenv("D2LMINI_RESULTS", str(tmp_path / "results"))
+    hand_in(written("clip"), "clip")
+    assert capsys.readouterr().out == "clip: right in 6 cases\n"
+    assert json.loads((tmp_path / "results").read_text())["clip"]
+    with pytest.raises(WrongAnswer, match="b_h is not used"):
+        hand_in(written("rnn", " + b_h", ""), "rnn")

@@ -311,6 +311,8 @@ CLASS = {
     "not_run": (lambda: made(
         NO_TANH, CLIP, "get_ipython().input_transformers_post.append(lambda lines: ['pass'])"),
         0, "not those of a right function"),
+    "fr": (lambda: made(NO_TANH, CLIP, "%env D2LMINI_LANGUAGE=fr"), 4, "There is no tanh."),
+    "zh": (lambda: made(NO_TANH, CLIP, "%env D2LMINI_LANGUAGE=zh"), 4, "There is no tanh."),
     "library": (lambda: made(LIBRARY, CLIP), 8, ""),
     "forged": (lambda: made(NO_TANH, CLIP, FORGED), 4, "test-rnn"),
     # enormous

@@ -15,9 +15,10 @@ import traceback
 import torch
 
 from ..plotting import in_notebook
-from .answers import WrongAnswer
+from .answers import WrongAnswer, other_shape
 from .compare import Trial, agree, differences, outcome, same
 from .exercises import EXERCISES
+from .words import Words, language, say
 
 # What is often behind an error: {a pattern of its message: what to do}.
 HINTS = {
@@ -41,10 +42,16 @@ def check(function, task=None, *, seed=0):
 
     Prints one line where all agrees. Raises `WrongAnswer` otherwise, and ValueError for a task
     that there is not.
+
+    It speaks English, or Chinese where the environment variable D2LMINI_LANGUAGE is "zh". In a
+    notebook, `%env D2LMINI_LANGUAGE=zh` works at once.
     """
+    language()  # where it is wrong, that is said before anything else
     task = task or getattr(function, "__name__", None)
     if task not in EXERCISES:
-        raise ValueError(f"task must be one of {', '.join(map(repr, EXERCISES))}, got {task!r}")
+        names = ", ".join(map(repr, EXERCISES))
+        words = "task must be one of {names}, got {got}"
+        raise ValueError(say(words, names=names, got=repr(task)))
     exercise = EXERCISES[task]
     trial, wrong_gradients = Trial(exercise, function, seed), []
     for case in exercise.cases:
@@ -56,7 +63,7 @@ def check(function, task=None, *, seed=0):
             wrong_gradients.append(difference)
     if wrong_gradients:  # they are told only if the values are right in every case
         complain(trial, *wrong_gradients[0])
-    print(f"{task}: {exercise.agreed}")
+    print(say("{task}: {agreed}", task=task, agreed=exercise.agreed))
 
 
 def attempt(trial, case):
@@ -68,14 +75,16 @@ def attempt(trial, case):
     except WrongAnswer as error:
         raise WrongAnswer(f"{error}\n{trial.describe(case)}") from None
     except Exception as error:
-        words = f"It raises {type(error).__name__}: {str(error).partition('; ')[0]}"
+        raised = f"{type(error).__name__}: {str(error).partition('; ')[0]}"
+        words = say("It raises {error}", error=raised)
         if "in-place" in str(error) or "inplace" in str(error):  # as torch words it
-            words = (
+            words = say(
                 "It changes a tensor in place (`*=`, `copy_`, `H[:] = ...`), and the way back "
-                f"needs what was there: make a new one. {words}"
+                "needs what was there: make a new one. {words}",
+                words=words,
             )
         elif named := known_mistake(trial) or hint(error):
-            words = f"{named}\n{words}"
+            words = f"{say(named)}\n{words}"
         where = line_of(error, trial.function) + trial.describe(case)
         raise WrongAnswer(f"{words}\n{where}") from None
 
@@ -90,26 +99,21 @@ def line_of(error, function):
     """The line of the student's function at which an error was raised, or nothing."""
     file = getattr(getattr(function, "__code__", None), "co_filename", None)
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
-    return f"in line {frames[-1].lineno}: {frames[-1].line}\n" if frames else ""
+    words = "in line {number}: {code}\n"
+    return say(words, number=frames[-1].lineno, code=frames[-1].line) if frames else ""
 
 
 def complain(trial, case, name, found, expected):
     """Raise WrongAnswer, for a result that is not right."""
-    words = other_shape(name, found, expected) or known_mistake(trial)
-    if not words:
-        words = clue(trial, name)
-        draw(trial, name)
-    raise WrongAnswer(
-        f"{words}\n{trial.describe(case)}, {name}:\nyours\n{shown(found)}\nright\n{shown(expected)}"
-    )
-
-
-def other_shape(name, found, expected):
-    """What is wrong with a tensor's shape, or nothing."""
     both = isinstance(found, torch.Tensor) and isinstance(expected, torch.Tensor)
     if both and found.shape != expected.shape:
-        return f"{name} must have the shape {tuple(expected.shape)}, got {tuple(found.shape)}"
-    return None
+        words = other_shape(name, found, expected.shape)
+    elif not (words := known_mistake(trial)):
+        words = clue(trial, name)
+        draw(trial, name)
+    values = {"found": shown(found), "expected": shown(expected)}
+    there = "{words}\n{case}, {name}:\nyours\n{found}\nright\n{expected}"
+    raise WrongAnswer(there, words=words, case=trial.describe(case), name=name, **values)
 
 
 def shown(value):
@@ -135,23 +139,28 @@ def clue(trial, name):
     """What can be said of a mistake that is not among those that are known."""
     exercise = trial.exercise
     if name in exercise.gradients:
-        return (
-            f"All values are right, {name} is not: is there a detach(), a .data, an item() or a "
-            "no_grad() on the way?"
+        return say(
+            "All values are right, {name} is not: is there a detach(), a .data, an item() or a "
+            "no_grad() on the way?",
+            name=name,
         )
-    words = f"There is a difference in {name}, and it is none of the mistakes that are made most."
+    words = "There is a difference in {name}, and it is none of the mistakes that are made most."
+    words = say(words, name=name)
     if not exercise.clues:
         return words
     for axis, hint in (
-        (0, "one letter: look at what a step hands to the next, and when."),
-        (1, "one text: are several of them mixed up?"),
+        (0, "It is right for one letter: look at what a step hands to the next, and when."),
+        (1, "It is right for one text: are several of them mixed up?"),
     ):
         if values_are_right(trial, [case for case in exercise.cases if case[axis] == 1]):
-            return f"{words} It is right for {hint}"
+            return say("{words} {hint}", words=words, hint=hint)
     found = [zero for zero in exercise.clues if values_are_right(trial, exercise.cases, zero=zero)]
     if found:
-        return f"{words} With {' or '.join(found)} = 0 all is right: look at where that is used."
-    return f"{words} Go through the case below step by step: where do you first differ?"
+        hint = "With {names} = 0 all is right: look at where that is used."
+        hint = Words(hint, names=say(" or ").join(found))
+    else:
+        hint = "Go through the case below step by step: where do you first differ?"
+    return say("{words} {hint}", words=words, hint=hint)
 
 
 def values_are_right(trial, cases, **how):

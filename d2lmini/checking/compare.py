@@ -21,9 +21,8 @@ class Trial(NamedTuple):
         results = exercise.results(self.function, arguments)
         for name, after, before in zip(exercise.names, arguments, self.arguments(case)):
             if not unchanged(after, before):
-                raise WrongAnswer(
-                    f"It changes its argument {name}; whoever calls it may need that."
-                )
+                words = "It changes its argument {name}; whoever calls it may need that."
+                raise WrongAnswer(words, name=name)
         return results
 
     def right(self, case):

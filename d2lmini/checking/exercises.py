@@ -26,6 +26,7 @@ from .mistakes_in_sequences import (
 from .mistakes_in_stacks import BIDIRECTIONAL, DEEP
 from .mistakes_in_text import BATCHES_MISTAKES, VOCABULARY_MISTAKES, batches, vocabulary
 from .networks import common_mistakes, forward, rare_mistakes, two_at_once
+from .words import Words, say
 
 # (num_steps, batch_size, vocab_size, num_hiddens), the smallest first; the first one is not square,
 # so that a product the wrong way round is noticed at once
@@ -63,8 +64,8 @@ class Exercise(NamedTuple):
 def network_exercise(network):
     """The forward function of a network, compared in logits, states and gradients."""
     leaves = [*network.names, "W_hq", "b_q"]
-    gradients = [f"the gradient of {name}" for name in leaves]
-    gradients += [f"the gradient of the first {name}" for name in network.states]
+    gradients = [Words("the gradient of {name}", name=name) for name in leaves]
+    gradients += [Words("the gradient of the first {name}", name=name) for name in network.states]
 
     def make(shape, seed, zero=None):
         num_steps, batch_size, vocab_size, num_hiddens = shape
@@ -87,7 +88,7 @@ def network_exercise(network):
 
     def describe(shape, arguments):
         names = ("num_steps", "batch_size", "vocab_size", "num_hiddens")
-        return "With " + ", ".join(f"{name}={size}" for name, size in zip(names, shape))
+        return with_arguments(f"{name}={size}" for name, size in zip(names, shape))
 
     def results(function, arguments):
         inputs, state, params = arguments
@@ -113,7 +114,10 @@ def network_exercise(network):
     return Exercise(
         ("inputs", "state", "params"), SHAPES, make, describe, results, forward(network),
         functions(common | rare_mistakes(network)),
-        f"logits, states and gradients agree with the equations in {len(SHAPES)} shapes",
+        Words(
+            "logits, states and gradients agree with the equations in {count} shapes",
+            count=len(SHAPES),
+        ),
         pairs, gradients, (*network.names, *network.states),
     )  # fmt: skip
 
@@ -125,20 +129,25 @@ def function_exercise(cases, make, right, mistakes, form, *names):
     """A function of plain arguments. form(found): results by name; names: of the arguments."""
 
     def describe(case, arguments):
-        return "With " + ", ".join(f"{n}={brief(value)}" for n, value in zip(names, arguments))
+        return with_arguments(f"{n}={brief(value)}" for n, value in zip(names, arguments))
 
     def results(function, arguments):
         return form(function(*arguments))
 
-    agreed = f"right in {len(cases)} cases"
+    agreed = Words("right in {count} cases", count=len(cases))
     return Exercise(names, cases, make, describe, results, right, mistakes, agreed)
+
+
+def with_arguments(named):
+    """The arguments of a case, each as NAME=VALUE, in words."""
+    return say("With {arguments}", arguments=", ".join(named))
 
 
 def brief(value):
     """A value in one line, numbers with four digits, long lists cut."""
     value = value.tolist() if isinstance(value, torch.Tensor) else value
     if isinstance(value, list):
-        more = f", ... {len(value)} in all" if len(value) > 70 else ""
+        more = f", ... {say('{count} in all', count=len(value))}" if len(value) > 70 else ""
         return "[" + ", ".join(map(brief, value[: 12 if more else 70])) + more + "]"
     return f"{value:.4g}" if isinstance(value, float) else repr(value)
 

@@ -2,6 +2,8 @@ r"""A perplexity and the clipping of gradients, and the mistakes that are made i
 
 import torch
 
+from .words import Words
+
 # --- perplexity(probabilities) ---------------------------------------------------------------
 
 
@@ -33,8 +35,10 @@ PERPLEXITY_MISTAKES = {
         lambda p: torch.exp(-p.log().sum() / (len(p) - 1)),
     "This is the median in place of the mean.": lambda p: torch.exp(-p.log().median()),
 } | {
-    f"The probabilities are kept above {least}: an impossible letter must cost more than that.":
-        lambda p, least=least: torch.exp(-p.clamp(min=least).log().mean())
+    Words(
+        "The probabilities are kept above {least}: an impossible letter must cost more than that.",
+        least=least,
+    ): lambda p, least=least: torch.exp(-p.clamp(min=least).log().mean())
     for least in (1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-15, 1e-16)
 }  # fmt: skip
 

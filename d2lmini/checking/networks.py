@@ -2,14 +2,17 @@ r"""Networks with one thing wrong, or two, and the sentences that say what.
 
 A network here is the forward function of a lesson, `forward(inputs, state, params)`. A mistake is
 a sentence, and the arguments that make `forward` build the network with that mistake in it: whoever
-wrote a function that computes the same has made that mistake. A sentence is only ever shown; what
-is done with a mistake depends on the table that it stands in.
+wrote a function that computes the same has made that mistake. A sentence is only ever shown, in the
+language of its reader (one with names in it is `Words`, for that); what is done with a mistake
+depends on the table that it stands in.
 """
 
 import itertools
 from typing import NamedTuple
 
 import torch
+
+from .words import Words
 
 
 class Network(NamedTuple):
@@ -93,11 +96,11 @@ def common_mistakes(network):
     found = network.mistakes | IN_EVERY_NETWORK
     if len(network.states) == 2:
         a, b = network.states
-        found[f"{a} and {b} are returned the wrong way round; the state is ({a}, {b})."] = {
-            "returned": lambda first, last: last[::-1]
-        }
+        words = "{a} and {b} are returned the wrong way round; the state is ({a}, {b})."
+        found[Words(words, a=a, b=b)] = {"returned": lambda first, last: last[::-1]}
         for name, part in ((a, 0), (b, 1)):
-            found[f"{name} is returned twice; the state is ({a}, {b})."] = {
+            words = "{name} is returned twice; the state is ({a}, {b})."
+            found[Words(words, name=name, a=a, b=b)] = {
                 "returned": lambda first, last, part=part: (last[part], last[part])
             }
     biases = [name for name in network.names if name.startswith("b")]
@@ -105,7 +108,7 @@ def common_mistakes(network):
         found["No bias is used but b_q."] = {"change": without(*biases)}
         found["No bias is used."] = {"change": without(*biases, "b_q")}
     for name in [*network.names, "W_hq", "b_q"]:
-        found[f"{name} is not used."] = {"change": without(name)}
+        found[Words("{name} is not used.", name=name)] = {"change": without(name)}
     return found
 
 
@@ -114,22 +117,24 @@ def rare_mistakes(network):
     found = {}
     for name in network.names:
         if name.startswith("W_h"):
-            found[f"{name} is turned: the product is H @ {name}, not H @ {name}.T."] = {
-                "change": lambda P, name=name: P | {name: P[name].T}
-            }
+            words = "{name} is turned: the product is H @ {name}, not H @ {name}.T."
+            found[Words(words, name=name)] = {"change": lambda P, name=name: P | {name: P[name].T}}
     for a, b in itertools.combinations(network.gates, 2):
         for W in ("W_x", "W_h"):
-            found[f"{W + a} and {W + b} are exchanged."] = {
+            found[Words("{a} and {b} are exchanged.", a=W + a, b=W + b)] = {
                 "change": replaced({W + a: W + b, W + b: W + a})
             }
         for kind, (used, lost) in itertools.product(("W_x", "W_h", "b_"), ((a, b), (b, a))):
-            found[f"{kind + used} stands where {kind + lost} belongs."] = {
+            words = "{used} stands where {lost} belongs."
+            found[Words(words, used=kind + used, lost=kind + lost)] = {
                 "change": replaced({kind + lost: kind + used})
             }
         if (a, b) not in network.tied:
-            names = f"{network.gates[a]} and {network.gates[b]}"
+            words = "The parameters of {a} and {b} are exchanged."
             pairs = {k + x: k + y for k in ("W_x", "W_h", "b_") for x, y in ((a, b), (b, a))}
-            found[f"The parameters of {names} are exchanged."] = {"change": replaced(pairs)}
+            found[Words(words, a=network.gates[a], b=network.gates[b])] = {
+                "change": replaced(pairs)
+            }
     return found
 
 
@@ -151,7 +156,7 @@ def two_at_once(mistakes):
             both["change"] = lambda P, f=one["change"], g=other["change"]: g(f(P))
         elif one.keys() & other.keys():
             continue
-        yield f"It looks like two things at once. {a} {b}", both
+        yield Words("It looks like two things at once. {a} {b}", a=a, b=b), both
 
 
 # --- networks of one cell ----------------------------------------------------------------------
