@@ -1,11 +1,12 @@
 """Lets the bare `pytest --nbval course` work whatever kernel name a notebook carries.
 
 The homework has gaps where students write, and is not executed; tests/test_grading.py fills them.
+The Chinese notebooks have the code and the outputs of the English ones (tests/test_translation.py).
 """
 
 import os
 
-collect_ignore = ["homework"]
+collect_ignore = ["homework", "zh"]
 
 
 def pytest_configure(config):

@@ -28,6 +28,7 @@ from PIL import Image  # matplotlib brings it
 
 ROOT = Path(__file__).resolve().parent.parent
 COURSE = ROOT / "course"
+CHINESE = COURSE / "zh"  # the same notebooks in Chinese, kept in step by translation.py
 HOMEWORK = COURSE / "homework"  # for students; written from:
 SOURCES = ROOT / "instructors" / "source"
 PYPROJECT = ROOT / "pyproject.toml"
@@ -62,7 +63,7 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
-KEPT = {"tags", "jupyter", "nbgrader", "deletable", "editable"}  # of a cell's metadata
+KEPT = {"tags", "jupyter", "nbgrader", "deletable", "editable", "translates"}  # of a cell's metadata
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -81,9 +82,9 @@ def write(path, content):
 
 
 def read_notebooks():
-    """Every notebook of the course by its path, in reading order: lessons, then other folders."""
+    """Every English notebook by its path, in reading order: lessons, then other folders."""
     paths = [*COURSE.rglob("*.ipynb"), *SOURCES.rglob("*.ipynb")]
-    paths = [path for path in paths if ".ipynb_checkpoints" not in path.parts]
+    paths = [path for path in paths if not {".ipynb_checkpoints", "zh"} & set(path.parts)]
     paths.sort(key=lambda path: (path.parent != COURSE, path))
     return {path: nbformat.read(path, as_version=4) for path in paths}
 
@@ -137,7 +138,7 @@ def label(path, nb):
 def promise(path, nb):
     """The first sentence after the title."""
     text = nb.cells[0].source.partition("\n")[2].strip().partition("\n\n")[0]
-    sentence = re.match(r".+?(?<![A-Z])[.!?](?=[\s*]|$)", " ".join(text.split()))
+    sentence = re.match(r".+?(?:(?<![A-Z])[.!?](?=[\s*]|$)|[。！？])", " ".join(text.split()))
     if not sentence:
         stop(path, "a sentence that promises something must follow the title")
     return sentence[0].replace("*", "")
