@@ -7,77 +7,93 @@ grading.py compares the results with its own.
 
 import json
 import os
-import queue
+import signal
 import sys
-import time
+from contextlib import nullcontext
 from pathlib import Path
-from subprocess import DEVNULL
 
-from jupyter_client.manager import KernelManager
+from ipykernel.inprocess.manager import InProcessKernelManager
 
 SHOWN = 1_000_000  # characters that all cells together may show
 RESULTS = 10_000_000  # characters that the tests may write
 AFTERWARDS = 2  # seconds for each cell after one that took too long
 SHOW = ("stream", "error", "display_data", "execute_result")  # messages that show something
-PARENT = os.getppid()
 
 
 def main():
     asked = json.load(sys.stdin)
-    manager = KernelManager(kernel_name="python3")
-    no_history = ["--HistoryManager.enabled=False"]  # it complains in a cell where a disk is full
-    manager.start_kernel(stdout=DEVNULL, stderr=DEVNULL, extra_arguments=no_history)
+    answer = os.fdopen(os.dup(1), "w")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what a program of the submission writes
+    # The kernel runs in this process: a second one would take most of a second to start.
+    manager = InProcessKernelManager()
+    manager.start_kernel()
+    shell = manager.kernel.shell
+    shell.history_manager.enabled = False  # it complains where a disk is full
+    shell._tee = lambda channel: nullcontext()  # IPython would keep all that is printed in memory
     client = manager.client()
     client.start_channels()
-    client.wait_for_ready(timeout=60)
-    seconds, room, read = asked["seconds"], SHOWN, 0
-    for source in asked["cells"]:
-        outputs, late = run(manager, client, source, seconds, room)
-        if outputs is None:
-            break
-        room -= sum(map(length, outputs))
-        if late:
-            late = {"ename": "TimeLimit", "evalue": f"{seconds} s were over", "traceback": []}
-            outputs.append(late | {"output_type": "error"})
-            seconds = min(seconds, AFTERWARDS)
-        results = written()
-        print(json.dumps({"outputs": outputs, "results": results[read:]}), flush=True)
-        read = len(results)
-    manager.shutdown_kernel(now=True)
+    outputs, room = [], SHOWN
 
-
-def run(manager, client, source, seconds, room):
-    """What a cell shows, and whether it took too long; None where the kernel ended with it."""
-    request = client.execute(source, allow_stdin=False)
-    outputs, late, end = [], False, time.monotonic() + seconds
-    while True:
-        try:
-            message = client.get_iopub_msg(timeout=0.2)
-        except queue.Empty:
-            message = None
-        if not manager.is_alive() or os.getppid() != PARENT:
-            return None, late
-        if time.monotonic() > end and not late:
-            late, end = True, time.monotonic() + AFTERWARDS
-            manager.interrupt_kernel()
-        elif time.monotonic() > end and message is None:  # nothing interrupts it
-            return None, late
-        if message is None or message["parent_header"].get("msg_id") != request:
-            continue
-        content = message["content"]
-        if content.get("execution_state") == "idle":
-            return outputs, late
-        output = content | {"output_type": message["msg_type"]}
+    def show(message):
+        nonlocal room
+        if message["msg_type"] not in SHOW:
+            return
+        output = message["content"] | {"output_type": message["msg_type"]}
         if message["msg_type"] == "error":
             output["evalue"] = output["evalue"][:10_000]
             output["traceback"] = [line[:10_000] for line in output["traceback"][:30]]
-        if message["msg_type"] in SHOW and (length(output) <= room or "ename" in output):
-            room -= length(output)
+        length = len(json.dumps(output, default=str))
+        if length <= room or "ename" in output:
+            room -= length
             outputs.append(output)
 
+    client.iopub_channel.call_handlers = show
+    for stream in (manager.kernel.stdout, manager.kernel.stderr):
+        stream.write = bounded(stream.write)
+    seconds, read = asked["seconds"], 0
+    for source in asked["cells"]:
+        if run(client, source, seconds):
+            words = {"ename": "TimeLimit", "evalue": f"{seconds} s were over", "traceback": []}
+            outputs.append(words | {"output_type": "error"})
+            seconds = min(seconds, AFTERWARDS)
+        results = written()
+        line = {"outputs": outputs, "results": results[read:]}
+        print(json.dumps(line, default=str), file=answer, flush=True)
+        read = len(results)
+        outputs.clear()
+    os._exit(0)  # to take torch apart in good order would take most of a second
 
-def length(output):
-    return len(json.dumps(output))
+
+def bounded(write):
+    """The function `write` of a stream, until too much was written."""
+    room = SHOWN
+
+    def write_or_not(text):
+        nonlocal room
+        room -= len(text)
+        return write(text) if room > 0 else len(text)
+
+    return write_or_not
+
+
+def run(client, source, seconds):
+    """Run a cell, and say whether it was interrupted; one that goes on then ends this process."""
+    interruptions = []
+
+    def interrupt(*_):
+        if interruptions:
+            os._exit(1)
+        interruptions.append(True)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, seconds, AFTERWARDS)
+    try:
+        client.execute(source, allow_stdin=False)
+    except KeyboardInterrupt:
+        pass  # it came between the cell's code and its end
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    return bool(interruptions)
 
 
 def written():
