@@ -86,6 +86,7 @@ def course(project, *arguments):
         contextlib.redirect_stderr(stderr),
     ):
         patch.chdir(project)
+        patch.syspath_prepend(ROOT / "tools")
         patch.setattr(sys, "argv", [str(path), *arguments])
         try:
             runpy.run_path(str(path), run_name="__main__")
@@ -154,6 +155,51 @@ def test_generated_parts(project):
     first = snapshot(project)
     assert course(project, "generate").returncode == 0
     assert snapshot(project) == first
+
+
+@pytest.fixture
+def chinese(project):
+    """The project with a Chinese edition, in which nothing is translated yet."""
+    (project / "course/zh/homework").mkdir(parents=True)
+    glossary = "| English | 中文 | 不用 |\n|---|---|---|\n| gate | 门 | |\n"
+    (project / "course/zh/glossary.md").write_text(glossary, encoding="utf-8")
+    for page in ("README.zh-CN.md", "course/zh/README.md", "course/zh/homework/README.md"):
+        (project / page).write_text(README, encoding="utf-8")
+    return project
+
+
+def test_the_chinese_edition_is_kept_in_step(chinese):
+    result = course(chinese, "chinese")
+    assert result.returncode == 0, result.stderr
+    waiting = "course/zh/01_b.ipynb, cell 0 (markdown): it is not translated yet.\nnow:\n# RNN"
+    assert waiting in result.stdout
+    path = chinese / "course/zh/01_b.ipynb"
+    nb = nbformat.read(path, as_version=4)
+    assert nb.cells[0].source.startswith("<!-- to translate; in English: -->\n\n# RNN\n\nYou")
+    for cell, text in zip(
+        nb.cells, ("# 网络\n\n你来*数*：一句话。还有。", None, "正文。", None, "完。")
+    ):
+        cell.source = text or cell.source
+    nbformat.write(nb, path)
+    assert course(chinese, "publish", "ada/x").returncode == 0
+
+    nb = nbformat.read(path, as_version=4)
+    assert nb.cells[2].source == "正文。"
+    assert nb.cells[-1].source.endswith("[← 00 Words](00_a.ipynb) | [目录](README.md)")
+    assert "ada/x/blob/main/course/zh/01_b.ipynb" in nb.cells[0].source
+    assert nb.cells[1].source == set_up(chinese)
+    work = nbformat.read(chinese / "course/zh/homework/1_x.ipynb", as_version=4)
+    assert work.cells[1].source.startswith(set_up(chinese)) and '"zh"' in work.cells[1].source
+    row = "| 01 | [网络](course/zh/01_b.ipynb) | 你来数：一句话。 |"
+    assert row in (chinese / "README.zh-CN.md").read_text(encoding="utf-8")
+    assert row.replace("course/zh/", "") in (chinese / "course/zh/README.md").read_text("utf-8")
+    assert "course/zh/01_b" not in course(chinese, "chinese").stdout
+
+    first = snapshot(chinese)
+    assert course(chinese, "generate").returncode == 0
+    assert snapshot(chinese) == first
+    # What is executed, and read as English, are the English notebooks alone.
+    assert "zh" not in course(chinese, "run").stdout
 
 
 def test_answers_are_collapsed_by_rule(project):
