@@ -33,7 +33,7 @@ def picture():
 
 PNG = picture()
 SHOW = f"from IPython.display import display\ndisplay({{'image/png': {PNG!r}}}, raw=True)"
-README = "# Top\n\n<!-- lessons -->\n<!-- end of lessons -->\n\nAfter.\n"
+README = "# Top\n\n<!-- published -->\n\n<!-- lessons -->\n<!-- end of lessons -->\n\nAfter.\n"
 
 
 def lesson(title, source):
@@ -267,6 +267,10 @@ def test_publish_and_publish_again(project):
             (project / "course/README.md").read_text(encoding="utf-8"),
         ):
             assert text.count(f"({page})") == 1
+        owner, name = repository.split("/")
+        assert f"[Read the website](https://{owner}.github.io/{name}/)" in top
+        binder = f"(https://mybinder.org/v2/gh/{repository}/main?urlpath=lab/tree/course)"
+        assert top.count(binder) == 1
     assert not [p for p, content in snapshot(project).items() if b"ada/rnn-course" in content]
 
 

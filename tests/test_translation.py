@@ -12,8 +12,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
-import course  # noqa: E402
 import translation  # noqa: E402
+
+import course  # noqa: E402
 
 COURSE, CHINESE = course.COURSE, course.CHINESE
 GLOSSARY = translation.read_glossary(CHINESE / "glossary.md")

@@ -7,7 +7,7 @@
     python tools/course.py publish OWNER/NAME    name this copy's GitHub repository, then generate
 
 Generated parts: the set-up cell, what is folded, the navigation lines, the Colab badges, the tables
-of lessons in the READMEs, and the pictures in course/images (the last PNG of a cell tagged
+of lessons and the links to website and Binder in the READMEs, and the pictures in course/images (the last PNG of a cell tagged
 `picture:NAME`). In the Chinese notebooks also the outputs and all code but its comments:
 translation.py has them.
 """
@@ -236,6 +236,19 @@ def write_pictures(nb):
                 write(COURSE / "images" / name, base64.b64decode(images[-1]))
 
 
+def write_links(readme, words, folder):
+    """Below a mark: the website and Binder of a published copy, and nothing for another one."""
+    line = ""
+    if repository():
+        owner, name = repository().split("/")
+        site = f"https://{owner.lower()}.github.io/{name}/{'zh/' if folder == CHINESE else ''}"
+        place = f"{repository()}/main?urlpath=lab/tree/{folder.relative_to(ROOT).as_posix()}"
+        line = f"\n[{words[0]}]({site}) | [{words[1]}](https://mybinder.org/v2/gh/{place})\n"
+    text = readme.read_text(encoding="utf-8")
+    text = re.sub(translation.PUBLISHED, lambda found: found[1] + line, text)
+    write(readme, text.encode())
+
+
 def write_table(readme, notebooks, folder, *columns):
     colab = bool(repository())
     rows = ["|".join(["", " ", *(f" {column} " for column in columns), ""]), "|---|---|---|"]
@@ -266,6 +279,7 @@ def generate():
     for readme in (ROOT / "README.md", COURSE / "README.md"):
         write_table(readme, notebooks, COURSE, "lesson", "in one sentence")
     write_table(HOMEWORK / "README.md", notebooks, HOMEWORK, "homework", "in one sentence")
+    write_links(ROOT / "README.md", ("Read the website", "Start it on Binder"), COURSE)
     generate_chinese(notebooks)
 
 
@@ -286,6 +300,7 @@ def generate_chinese(notebooks):
         write_notebook(path, nb)
     for readme in (ROOT / "README.zh-CN.md", CHINESE / "README.md"):
         write_table(readme, chinese, CHINESE, "课", "一句话简介")
+    write_links(ROOT / "README.zh-CN.md", ("在网站上读", "在 Binder 上启动"), CHINESE)
     homework = CHINESE / "homework"
     write_table(homework / "README.md", chinese, homework, "作业", "一句话简介")
 

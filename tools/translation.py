@@ -19,6 +19,7 @@ HASH = "translates"  # in a cell's metadata: the English cell that it translates
 NEXT = "translates_next"  # the English cell below the mark DUE, until that is translated
 DUE = "<!-- to translate; in English: -->"
 GENERATED = r"\s*<!-- navigation -->\s*.*"  # a line that course.py writes
+PUBLISHED = r"(<!-- published -->\n)(?:\n\[.*\n)?"  # and a line of links in a published copy
 # One line more in the set-up cell of the Chinese homework. Nothing else of the code differs.
 IN_CHINESE = """
 
@@ -257,6 +258,7 @@ def terms_off_the_glossary(original, translated, glossary):
 def faults_of_page(page, translated):
     """What is wrong with the translation of a page, whose last line names what it translates."""
     text = re.sub(r"(?s)<!-- lessons -->.*<!-- end of lessons -->", "", page)
+    text = re.sub(PUBLISHED, r"\1", text)
     mark = f"<!-- translates {hashlib.sha256(text.encode()).hexdigest()[:12]} -->"
     if mark not in translated:
         yield f"the English page has changed: when this one says the same, end it with {mark}"
