@@ -6,10 +6,10 @@
     python tools/course.py chinese               say what is to be translated
     python tools/course.py publish OWNER/NAME    name this copy's GitHub repository, then generate
 
-Generated parts: the set-up cell, what is folded, the navigation lines, the Colab badges, the tables
-of lessons and the links to website and Binder in the READMEs, and the pictures in course/images (the last PNG of a cell tagged
-`picture:NAME`). In the Chinese notebooks also the outputs and all code but its comments:
-translation.py has them.
+Generated parts: the set-up cell, what is folded, the navigation lines, the Colab badges; in the
+READMEs the tables of lessons, and a published copy's links to its website and to Binder; and the
+pictures in course/images (the last PNG of a cell tagged `picture:NAME`). In the Chinese notebooks
+also the outputs and all code but its comments: translation.py has them.
 """
 
 import argparse
@@ -169,7 +169,9 @@ def navigation(path, notebooks):
 
     if path.parent.name == "homework" or SOURCES in path.parents:
         folder = "../../../course/" if SOURCES in path.parents else "../"
-        needs = re.search(r"(?:Needs lessons? |需要第 )([^.。]*)", notebooks[path].cells[0].source)
+        needs = re.search(
+            r"(?:Needs lessons? |需要先学第 )([^.。]*)", notebooks[path].cells[0].source
+        )
         numbers = re.findall(r"\d\d", needs[1] if needs else "")
         lessons = [p for p in notebooks if p.parent == edition and p.name[:2] in numbers]
         return [
