@@ -19,6 +19,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+import translation  # noqa: E402
+
 COLOURS = [(200, 30, 30), (30, 200, 30), (30, 30, 200), (250, 250, 250)]
 
 
@@ -86,7 +89,6 @@ def course(project, *arguments):
         contextlib.redirect_stderr(stderr),
     ):
         patch.chdir(project)
-        patch.syspath_prepend(ROOT / "tools")
         patch.setattr(sys, "argv", [str(path), *arguments])
         try:
             runpy.run_path(str(path), run_name="__main__")
@@ -187,9 +189,10 @@ def test_the_chinese_edition_is_kept_in_step(chinese):
     assert nb.cells[2].source == "正文。"
     assert nb.cells[-1].source.endswith("[← 00 Words](00_a.ipynb) | [目录](README.md)")
     assert "ada/x/blob/main/course/zh/01_b.ipynb" in nb.cells[0].source
-    assert nb.cells[1].source == set_up(chinese)
+    code = set_up(chinese).partition("\n")[2]
+    assert nb.cells[1].source == f"{translation.SET_UP}\n{code}"
     work = nbformat.read(chinese / "course/zh/homework/1_x.ipynb", as_version=4)
-    assert work.cells[1].source.startswith(set_up(chinese)) and '"zh"' in work.cells[1].source
+    assert code in work.cells[1].source and '"zh"' in work.cells[1].source
     row = "| 01 | [网络](course/zh/01_b.ipynb) | 你来数：一句话。 |"
     assert row in (chinese / "README.zh-CN.md").read_text(encoding="utf-8")
     assert row.replace("course/zh/", "") in (chinese / "course/zh/README.md").read_text("utf-8")

@@ -399,11 +399,11 @@ def faults_of_chinese():
 
 
 def chinese():
-    """Say what is to be translated, and put it, below a mark, into the Chinese notebooks."""
+    """Put what is to be translated into the Chinese notebooks, below a mark, and say it."""
+    generate()
     found = list(faults_of_chinese())
     for path, fault in found:
         print(f"{path.relative_to(ROOT).as_posix()}, {fault}\n")
-    generate()
     print(f"{len(found)} to do")
 
 

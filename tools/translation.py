@@ -20,6 +20,7 @@ NEXT = "translates_next"  # the English cell below the mark DUE, until that is t
 DUE = "<!-- to translate; in English: -->"
 GENERATED = r"\s*<!-- navigation -->\s*.*"  # a line that course.py writes
 PUBLISHED = r"(<!-- published -->\n)(?:\n\[.*\n)?"  # and a line of links in a published copy
+SET_UP = "# 准备：已经装好 d2lmini 时什么也不做；在别处（例如 Colab）会安装它。"
 # One line more in the set-up cell of the Chinese homework. Nothing else of the code differs.
 IN_CHINESE = """
 
@@ -86,8 +87,9 @@ def bring_in_step(path, original, translation):
 
 
 def set_up(path, cell):
-    """The text of a set-up cell in Chinese: the English one, and in homework a line more."""
-    return cell.source + IN_CHINESE * (path.parent.name == "homework")
+    """The text of a set-up cell in Chinese, whose first line stays in view when it is folded."""
+    source = re.sub(r"\A#.*", SET_UP, cell.source)
+    return source + IN_CHINESE * (path.parent.name == "homework")
 
 
 # --- what is wrong -----------------------------------------------------------------------------
