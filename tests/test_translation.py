@@ -101,7 +101,7 @@ PLANTED = {  # where it is changed, how, and what is said of it
     "sentence": ("english", replaced(3, "end", "very end"), r"cell 3 .*changed.*The very end\."),
     "code": ("english", replaced(1, "1 + 1", "1 + 2"), r"cell 1 .*changed.*1 \+ 2"),
     "added": ("english", inserted(1), r"cell 1 .*not translated yet.*New\."),
-    "gone": ("english", dropped(3), r"cell 3 .*changed.*now there is none"),
+    "gone": ("english", dropped(3), r"cell 3 .*is gone.*now there is none"),
     "dropped": ("chinese", dropped(2), r"cell 2 .*not translated yet.*hidden state"),
     "made up": ("chinese", inserted(1), r"cell 1 .*translates nothing.*New\."),
     "other code": ("chinese", replaced(1, "1 + 1", "2"), r"code differs.*return 1 \+ 1.*return 2"),

@@ -99,13 +99,14 @@ def faults(path, original, translation, glossary):
     """A sentence for everything that is wrong with a translation of the notebook at `path`."""
     for number, (cell, translated) in enumerate(steps(original, translation)):
         place = f"cell {number} ({(cell or translated).cell_type})"
-        now = f"now:\n{own_text(cell)}" if cell else "now there is none"
+        now = f"now:\n{own_text(cell)}" if cell else "now there is none."
         if in_step(cell, translated):
             for fault in faults_of_cell(path, cell, translated, glossary):
                 yield f"{place}: {fault}"
         elif translated and translates(translated):
             before = earlier_text(path, translates(translated))
-            yield f"{place}: the English cell has changed.\nbefore:\n{before}\n{now}"
+            what = "has changed" if cell else "is gone"
+            yield f"{place}: the English cell {what}.\nbefore:\n{before}\n{now}"
         elif cell:
             yield f"{place}: it is not translated yet.\n{now}"
         else:
