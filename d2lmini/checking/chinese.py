@@ -160,6 +160,8 @@ CHINESE = {
     "The candidate uses 1 - R in place of R.": "候选隐状态该用 R，却用了 1 - R。",
     "The candidate uses Z in place of R, or R has the parameters of Z.":
         "候选隐状态该用 R，却用了 Z，或者 R 用了 Z 的参数。",
+    "R ⊙ H has overwritten the old H; Z is to mix the candidate with the old H.":
+        "R ⊙ H 覆盖了旧的 H；Z 应该把候选隐状态与旧的 H 混合。",
     "The candidate is made of R @ W_hh without H.": "候选隐状态用的是 R @ W_hh，少了 H。",
     "1 - Z needs parentheses: without them only Z multiplies the candidate.":
         "1 - Z 要加括号：不加的话，只有 Z 与候选隐状态相乘。",
@@ -245,6 +247,8 @@ CHINESE = {
     "The gate multiplies the whole sum; it is to multiply H.": "门乘了整个和；应该乘 H。",
     "The gate does not multiply the H that the candidate sees.": "候选隐状态用到的 H 没有乘以门。",
     "The candidate uses 1 - F in place of F.": "候选隐状态该用 F，却用了 1 - F。",
+    "F ⊙ H has overwritten the old H; the new H is made of the old one.":
+        "F ⊙ H 覆盖了旧的 H；新的 H 要用旧的 H 来算。",
     "F and 1 - F are exchanged: F says how much of the candidate comes in.":
         "F 和 1 - F 互换了：F 决定加入多少候选隐状态。",
     "The candidate is added whole; it needs the factor F.": "候选隐状态是整个加上去的；要乘以 F。",
@@ -260,6 +264,7 @@ CHINESE = {
         "第二层读的是第一层在这一步之前的 H；应该读新的 H。",
     "The second layer goes on from the first layer's H; it has a state of its own.":
         "第二层接着用了第一层的 H；它有自己的状态。",
+    "Both layers share one H; each has a state of its own.": "两层共用了一个 H；每层有自己的状态。",
     "Both layers use the parameters of the first.": "两层用的都是第一层的参数。",
     "Both layers use W_hh1.": "两层用的都是 W_hh1。",
     "Both layers use b_h1.": "两层用的都是 b_h1。",
@@ -360,6 +365,8 @@ CHINESE = {
         "直到最后一个完整的小批量都有重叠：下一个要晚 num_steps 开始，而不是只晚一个词元。",
     "What is left over at the end makes a shorter batch; it is to be left out.":
         "末尾剩下的词元成了一个较短的小批量；应该舍弃。",
+    "Every row keeps its last token back; only the last one of the corpus is to be kept back.":
+        "每一行都留出了自己的最后一个词元；只应该留出整个语料的最后一个词元。",
     "The last full batch is missing.": "少了最后一个完整的小批量。",
     "The last full batch is missing where nothing is left over: a start may be the very last.":
         "没有剩余时，少了最后一个完整的小批量：它的起点也要算进去。",
@@ -392,6 +399,8 @@ CHINESE = {
         "对数以 e 为底，幂以 2 为底；两者的底必须相同。",
     "The logarithm has base 10, the power base e; both need the same base.":
         "对数以 10 为底，幂以 e 为底；两者的底必须相同。",
+    "This is exp of an entropy: -log p has the weight p; all of them count the same.":
+        "这是熵的指数：每个 -log p 都乘了权重 p；它们的权重应该相同。",
     "This is the mean probability.": "这是平均概率。",
     "The logarithm is missing: take the mean of the logarithms.": "少了对数：应该对对数取平均。",
     "The product of many probabilities becomes 0 in the computer; add their logarithms.":
@@ -411,6 +420,8 @@ CHINESE = {
     "They are scaled to a norm of 1, not of theta.": "范数缩放到了 1，而不是 theta。",
     "They are scaled where the norm is small: the condition is turned, or max stands for min.":
         "范数小的时候才缩放：条件写反了，或者该用 min 的地方用了 max。",
+    "They are scaled where the norm is small (max stands for min), and nan where it is 0.":
+        "范数小时才缩放了（该用 min 的地方用了 max），而且范数为 0 时成了 nan。",
     "This is the root of the mean of all squares; the norm is the root of their sum.":
         "这是平方的平均值的平方根；范数是平方和的平方根。",
     "The norm lacks its square root.": "范数少了开平方。",
@@ -450,6 +461,8 @@ CHINESE = {
         "除以的是最大长度：每个文本有自己的长度。",
     "It is divided by all words of the batch: each text has a length of its own.":
         "除以的是小批量的总词数：每个文本有自己的长度。",
+    "Every text is cut where the shortest one ends: each text has a length of its own.":
+        "所有文本都在最短的文本结束处截断了：每个文本有自己的长度。",
     "This is the sum: divide it by the lengths.": "这是总和：还要除以 lengths。",
     "This is the sum over all steps: the mask and the division are missing.":
         "这是所有时间步的总和：少了掩码和除法。",
@@ -479,6 +492,8 @@ CHINESE = {
         "前向的一半晚了一步：最后一个词在第 length - 1 步。",
     "The forward half comes one step too early: the last word stands at step length - 1.":
         "前向的一半早了一步：最后一个词在第 length - 1 步。",
+    "The forward half is the first text's in every row: index steps and texts together.":
+        "每一行的前向一半都取自第一个文本：时间步和文本要一起索引。",
     "The first text's length is used for all texts.": "所有文本都用了第一个文本的长度。",
     "The halves are exchanged: the forward one comes first.": "两半互换了：前向的在前。",
     "The forward half stands twice; the second one must be the backward half.":

@@ -27,6 +27,8 @@ PERPLEXITY_MISTAKES = {
         lambda p: 2 ** -p.log().mean(),
     "The logarithm has base 10, the power base e; both need the same base.":
         lambda p: torch.exp(-p.log10().mean()),
+    "This is exp of an entropy: -log p has the weight p; all of them count the same.":
+        lambda p: torch.exp(-(p * p.log()).sum()),
     "This is the mean probability.": lambda p: p.mean(),
     "The logarithm is missing: take the mean of the logarithms.": lambda p: torch.exp(-p.mean()),
     "The product of many probabilities becomes 0 in the computer; add their logarithms.":
@@ -73,6 +75,8 @@ CLIP_MISTAKES = {
         lambda G, theta: [g / norm(G) if norm(G) > theta else g for g in G],
     "They are scaled where the norm is small: the condition is turned, or max stands for min.":
         lambda G, theta: [g * (theta / norm(G)) if 0 < norm(G) < theta else g for g in G],
+    "They are scaled where the norm is small (max stands for min), and nan where it is 0.":
+        lambda G, theta: [g * max(1, theta / norm(G)) for g in G],
     "This is the root of the mean of all squares; the norm is the root of their sum.":
         lambda G, theta: scaled(G, theta, norm(G) / sum(g.numel() for g in G) ** 0.5),
     "The norm lacks its square root.": lambda G, theta: scaled(G, theta, norm(G) ** 2),

@@ -58,6 +58,8 @@ MISTAKES = IN_EVERY_GATED_CELL | {
         {"new_H": lambda R, H, H_tilde, **_: R * H + (1 - R) * H_tilde},
     "H is the candidate; Z must mix it with the old H, before that is overwritten.":
         {"new_H": lambda H_tilde, **_: H_tilde},
+    "R ⊙ H has overwritten the old H; Z is to mix the candidate with the old H.":
+        {"new_H": lambda Z, R, H, H_tilde: Z * R * H + (1 - Z) * H_tilde},
     "The old H is missing from the new one.": {"new_H": lambda Z, H_tilde, **_: (1 - Z) * H_tilde},
     "There is a tanh around the new H; it belongs only into the candidate.":
         {"new_H": lambda Z, H, H_tilde, **_: torch.tanh(Z * H + (1 - Z) * H_tilde)},

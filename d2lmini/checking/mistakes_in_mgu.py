@@ -39,6 +39,8 @@ MISTAKES = IN_EVERY_GATED_CELL | {
         {"new_H": lambda F, H, H_tilde: (1 - F) * H + H_tilde},
     "The old H is added whole; it needs the factor 1 - F.":
         {"new_H": lambda F, H, H_tilde: H + F * H_tilde},
+    "F ⊙ H has overwritten the old H; the new H is made of the old one.":
+        {"new_H": lambda F, H, H_tilde: (1 - F) * F * H + F * H_tilde},
     "The old H is missing from the new one.": {"new_H": lambda F, H, H_tilde: F * H_tilde},
     "1 - F needs parentheses: without them only F multiplies the old H.":
         {"new_H": lambda F, H, H_tilde: 1 - F * H + F * H_tilde},

@@ -41,6 +41,8 @@ MASKED_MEAN_MISTAKES = {
         lambda outputs, lengths: masked_sum(outputs, lengths) / lengths.max(),
     "It is divided by all words of the batch: each text has a length of its own.":
         lambda outputs, lengths: masked_sum(outputs, lengths) / lengths.sum(),
+    "Every text is cut where the shortest one ends: each text has a length of its own.":
+        lambda outputs, lengths: outputs[: lengths.min()].mean(dim=0),
     "This is the sum: divide it by the lengths.": masked_sum,
     "This is the sum over all steps: the mask and the division are missing.":
         lambda outputs, lengths: outputs.sum(dim=0),
@@ -92,6 +94,10 @@ LAST_STATES_MISTAKES = {
         lambda outputs, lengths: last_states(outputs, lengths, lengths.clamp(max=len(outputs) - 1)),
     "The forward half comes one step too early: the last word stands at step length - 1.":
         lambda outputs, lengths: last_states(outputs, lengths, lengths - 2),
+    "The forward half is the first text's in every row: index steps and texts together.":
+        lambda outputs, lengths: last_states(
+            outputs, lengths, halves=lambda f, b: (outputs[lengths - 1, 0, : f.shape[1]], b)
+        ),
     "The first text's length is used for all texts.":
         lambda outputs, lengths: last_states(outputs, lengths, 0 * lengths + lengths[0] - 1),
     "The halves are exchanged: the forward one comes first.":

@@ -59,6 +59,10 @@ DEEP_MISTAKES = {
         {"second_reads": lambda X, old_H1, H1: old_H1},
     "The second layer goes on from the first layer's H; it has a state of its own.":
         {"second_state": lambda H1, H2: H1},
+    "Both layers share one H; each has a state of its own.": {
+        "carry": lambda first, last: last if last[0] is first[0] else last[1:] * 2,
+        "second_state": lambda H1, H2: H1, "returned": lambda first, last: last[1:] * 2,
+    },
     "Both layers use the parameters of the first.": {"second": "1"},
     "Both layers use W_hh1.": {"change": replaced({"W_hh2": "W_hh1"})},
     "Both layers use b_h1.": {"change": replaced({"b_h2": "b_h1"})},

@@ -118,6 +118,10 @@ BATCHES_MISTAKES = {
     "There is only the first batch.": lambda *a: batches(*a)[:1],
     "The last token has none after it: it is only ever an answer, and belongs into no X.":
         lambda *a: batches(*a, spare=0),
+    "Every row keeps its last token back; only the last one of the corpus is to be kept back.":
+        lambda *a: [(X[:, :-1], X[:, 1:]) for X, _ in batches(
+            *a[:2], a[2] + 1, a[3], ahead=0, spare=0, stride=a[2]
+        )],
     "The first batch is missing.": lambda *a: batches(*a)[1:],
     "The last Y of a row is its first X; it is to be the token that follows in the corpus.":
         lambda *a: [(X, X.roll(-1, dims=1)) for X, _ in batches(*a)],
