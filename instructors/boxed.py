@@ -39,9 +39,6 @@ def main():
         if message["msg_type"] not in SHOW:
             return
         output = message["content"] | {"output_type": message["msg_type"]}
-        if message["msg_type"] == "error":
-            output["evalue"] = output["evalue"][:10_000]
-            output["traceback"] = [line[:10_000] for line in output["traceback"][:30]]
         length = len(json.dumps(output, default=str))
         if length <= room or "ename" in output:
             room -= length
@@ -90,8 +87,8 @@ def run(client, source, seconds):
     signal.setitimer(signal.ITIMER_REAL, seconds, AFTERWARDS)
     try:
         client.execute(source, allow_stdin=False)
-    except KeyboardInterrupt:
-        pass  # it came between the cell's code and its end
+    except (KeyboardInterrupt, Exception):
+        pass  # it came between the cell's code and its end, or the cell did harm to the kernel
     signal.setitimer(signal.ITIMER_REAL, 0)
     return bool(interruptions)
 

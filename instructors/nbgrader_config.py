@@ -4,6 +4,9 @@ import os
 import sys
 from pathlib import Path
 
+import bleach
+from nbconvert.filters import markdown2html_mistune
+
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # for grading.py
 # nbgrader calls alembic by its name, also where the environment is not activated.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -27,3 +30,15 @@ c.Autograde.autograde_preprocessors = [
     "nbgrader.preprocessors.AssignLatePenalties",
     "nbgrader.preprocessors.CheckCellMetadata",
 ]
+
+# Formgrader and feedback show Markdown that a student wrote. Scripts in it, and links that are
+# scripts, would act in the browser of its reader: what is not named here is shown as text.
+SHOWN = {
+    "a", "blockquote", "br", "code", "del", "div", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr",
+    "img", "li", "ol", "p", "pre", "span", "strong", "table", "tbody", "td", "th", "thead", "tr",
+    "ul",
+}  # fmt: skip
+KEPT = {"*": ["class", "id"], "a": ["href", "title"], "img": ["src", "alt", "title"]}
+c.HTMLExporter.filters = {
+    "markdown2html": lambda text: bleach.clean(markdown2html_mistune(text), SHOWN, KEPT)
+}
