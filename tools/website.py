@@ -111,7 +111,7 @@ def lead(words, target, page, source, language):
     file = os.path.normpath(HOME[language] / Path(page).parent / name)
     place = os.path.relpath(file, ROOT).replace(os.sep, "/")
     top = "../" * (len(Path(page).parts) - 1)
-    if CONTENTS.get(place) == language:
+    if CONTENTS.get(place) == language and str(page) != "index.md":
         return f"[{words}]({top}index.md)"
     own = os.path.relpath(file, HOME[language])
     if not own.startswith("..") and (source / own).is_file():
