@@ -42,6 +42,7 @@ from d2lmini.tools import write_whole
 warnings.simplefilter("ignore", SAWarning)  # about nbgrader's own use of its database
 
 HERE = Path(__file__).resolve().parent
+CHINESE = HERE.parent / "course" / "zh" / "homework"
 ASSIGNMENTS = sorted(path.name for path in (HERE / "source").iterdir())
 LARGEST = 5_000_000  # bytes of a notebook
 MOST_CELLS = 1000
@@ -177,6 +178,7 @@ def grade_one(assignment, course, box, student, paths):
     row = dict.fromkeys(COLUMNS, "") | {"student": student, "points": 0, "to_read": 0}
     row["of"] = whole(sum(cell.metadata.nbgrader.points for cell in tests))
     given += nbformat.read(course / "release" / assignment / file, as_version=4).cells
+    given += nbformat.read(CHINESE / file, as_version=4).cells if CHINESE.is_dir() else []
     kept = course / "rows" / assignment / f"{name}.json"
     try:
         path, others = choose(paths, assignment)

@@ -30,6 +30,7 @@ from d2lmini.checking.exercises import EXERCISES
 from d2lmini.checking.hand_in import numbers
 
 HERE = Path(__file__).resolve().parent
+NO_ANSWER = "在这里写下你的答案，替换这一行。"  # the line in the Chinese homework
 LARGEST = 20_000_000  # bytes that are read of what a submission shows and returns
 SYSTEM = [
     "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/alternatives",
@@ -95,7 +96,8 @@ class Run(NbGraderPreprocessor):
         for cell in filter(is_grade, nb.cells):
             about = cell.metadata.nbgrader
             if is_solution(cell):  # an answer in words: a person reads it, if there is one
-                if cell.source.strip() and determine_grade(cell)[0] is None:
+                untouched = cell.source.strip() in ("", NO_ANSWER)
+                if not untouched and determine_grade(cell)[0] is None:
                     to_read += about.points
                 else:
                     reasons.append(f"{about.grade_id}: no answer")

@@ -23,11 +23,13 @@ HOMEWORK = sorted((COURSE / "homework").glob("*.ipynb"))  # with gaps to fill: n
 NOTEBOOKS = sorted(
     path
     for path in [*COURSE.rglob("*.ipynb"), *SOURCES.rglob("*.ipynb")]
-    if ".ipynb_checkpoints" not in path.parts and path not in HOMEWORK
+    if not {".ipynb_checkpoints", "zh"} & set(path.parts) and path not in HOMEWORK
 )
 LESSONS = [path for path in NOTEBOOKS if path.parent == COURSE]
 READMES = [ROOT, COURSE, COURSE / "homework", ROOT / "instructors"]
-PAGES = [*(folder / "README.md" for folder in READMES), ROOT / "CONTRIBUTING.md"]
+ZH = COURSE / "zh"  # what a translation must be like: tests/test_translation.py
+CHINESE = [ROOT / "README.zh-CN.md", *sorted(ZH.rglob("*.md")), *sorted(ZH.rglob("*.ipynb"))]
+PAGES = [*(folder / "README.md" for folder in READMES), ROOT / "CONTRIBUTING.md", *CHINESE]
 KNOWN_TAGS = {"set-up", "answer", "nbval-ignore-output"}  # and picture:NAME
 FOLDED, COLLAPSED = {"source_hidden": True}, {"outputs_hidden": True}
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -308,7 +310,7 @@ def test_links_and_images(path):
 
 
 def test_generated_parts_are_current(tmp_path):
-    for part in ("pyproject.toml", "README.md"):
+    for part in ("pyproject.toml", "README.md", "README.zh-CN.md"):
         shutil.copy(ROOT / part, tmp_path)
     for part in ("tools", "course", "instructors"):
         shutil.copytree(ROOT / part, tmp_path / part)

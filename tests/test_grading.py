@@ -35,6 +35,8 @@ NAMES = sorted(path.name for path in SOURCES.iterdir())
 def tool(tmp_path_factory):
     """grade.py in a copy of the instructors' folder, with time for a computer that is busy."""
     folder = tmp_path_factory.mktemp("office") / "instructors"
+    homework = folder.parent / "course" / "zh" / "homework"
+    shutil.copytree(ROOT / "course" / "zh" / "homework", homework)
     left = ("submitted", "autograded", "release", "rows", "*.db")
     shutil.copytree(ROOT / "instructors", folder, ignore=shutil.ignore_patterns(*left))
     with (folder / "nbgrader_config.py").open("a") as config:
@@ -81,18 +83,29 @@ def nbgrader(course, *arguments):
 def test_solutions_get_all_points_and_blanks_get_none(office, tmp_path, name):
     submissions = tmp_path / "submissions"
     submissions.mkdir()
+    chinese = ROOT / "course" / "zh" / "homework" / f"{name}.ipynb"
     shutil.copy(SOURCES / name / f"{name}.ipynb", submissions / "solved.ipynb")
     shutil.copy(HOMEWORK / f"{name}.ipynb", submissions / "blank.ipynb")
+    shutil.copy(chinese, submissions / "blank_zh.ipynb")
+    solutions = nbformat.read(submissions / "solved.ipynb", as_version=4).cells
+    solutions = [cell for cell in solutions if cell.metadata.get("nbgrader", {}).get("solution")]
+    answers = {cell.metadata["nbgrader"]["grade_id"]: cell.source for cell in solutions}
+    solved = nbformat.read(chinese, as_version=4)
+    for cell in solved.cells:
+        cell.source = answers.get(cell.metadata.get("nbgrader", {}).get("grade_id"), cell.source)
+    nbformat.write(solved, submissions / "solved_zh.ipynb")
     rows = grade(office, name, submissions)
-    assert rows["solved"] == {
-        "student": "solved", "points": "8", "of": "8", "to_read": "2", "reason": "", "look_at": "",
-    }  # fmt: skip
-    assert (rows["blank"]["points"], rows["blank"]["to_read"]) == ("0", "0")
-    assert "Nothing is written yet" in rows["blank"]["reason"] and not rows["blank"]["look_at"]
+    for language in ("", "_zh"):
+        row = rows[f"solved{language}"]
+        assert (row["points"], row["of"], row["to_read"], row["reason"]) == ("8", "8", "2", "")
+        blank = rows[f"blank{language}"]
+        assert (blank["points"], blank["to_read"]) == ("0", "0")
+        assert "Nothing is written yet" in blank["reason"]
+        assert not row["look_at"] and not blank["look_at"]
 
 
 def test_the_students_notebooks_are_current(tmp_path):
-    for part in ("pyproject.toml", "README.md"):
+    for part in ("pyproject.toml", "README.md", "README.zh-CN.md"):
         shutil.copy(ROOT / part, tmp_path)
     for part in ("tools", "course", "instructors"):
         shutil.copytree(ROOT / part, tmp_path / part)

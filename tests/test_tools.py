@@ -19,6 +19,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+import translation  # noqa: E402
+
 COLOURS = [(200, 30, 30), (30, 200, 30), (30, 30, 200), (250, 250, 250)]
 
 
@@ -33,7 +36,7 @@ def picture():
 
 PNG = picture()
 SHOW = f"from IPython.display import display\ndisplay({{'image/png': {PNG!r}}}, raw=True)"
-README = "# Top\n\n<!-- lessons -->\n<!-- end of lessons -->\n\nAfter.\n"
+README = "# Top\n\n<!-- published -->\n\n<!-- lessons -->\n<!-- end of lessons -->\n\nAfter.\n"
 
 
 def lesson(title, source):
@@ -156,6 +159,52 @@ def test_generated_parts(project):
     assert snapshot(project) == first
 
 
+@pytest.fixture
+def chinese(project):
+    """The project with a Chinese edition, in which nothing is translated yet."""
+    (project / "course/zh/homework").mkdir(parents=True)
+    glossary = "| English | 中文 | 不用 |\n|---|---|---|\n| gate | 门 | |\n"
+    (project / "course/zh/glossary.md").write_text(glossary, encoding="utf-8")
+    for page in ("README.zh-CN.md", "course/zh/README.md", "course/zh/homework/README.md"):
+        (project / page).write_text(README, encoding="utf-8")
+    return project
+
+
+def test_the_chinese_edition_is_kept_in_step(chinese):
+    result = course(chinese, "chinese")
+    assert result.returncode == 0, result.stderr
+    waiting = "course/zh/01_b.ipynb, cell 0 (markdown): it is not translated yet.\nnow:\n# RNN"
+    assert waiting in result.stdout
+    path = chinese / "course/zh/01_b.ipynb"
+    nb = nbformat.read(path, as_version=4)
+    assert nb.cells[0].source.startswith("<!-- to translate; in English: -->\n\n# RNN\n\nYou")
+    for cell, text in zip(
+        nb.cells, ("# 网络\n\n你来*数*：一句话。还有。", None, "正文。", None, "完。")
+    ):
+        cell.source = text or cell.source
+    nbformat.write(nb, path)
+    assert course(chinese, "publish", "ada/x").returncode == 0
+
+    nb = nbformat.read(path, as_version=4)
+    assert nb.cells[2].source == "正文。"
+    assert nb.cells[-1].source.endswith("[← 00 Words](00_a.ipynb) | [目录](README.md)")
+    assert "ada/x/blob/main/course/zh/01_b.ipynb" in nb.cells[0].source
+    code = set_up(chinese).partition("\n")[2]
+    assert nb.cells[1].source == f"{translation.SET_UP}\n{code}"
+    work = nbformat.read(chinese / "course/zh/homework/1_x.ipynb", as_version=4)
+    assert code in work.cells[1].source and '"zh"' in work.cells[1].source
+    row = "| 01 | [网络](course/zh/01_b.ipynb) | 你来数：一句话。 |"
+    assert row in (chinese / "README.zh-CN.md").read_text(encoding="utf-8")
+    assert row.replace("course/zh/", "") in (chinese / "course/zh/README.md").read_text("utf-8")
+    assert "course/zh/01_b" not in course(chinese, "chinese").stdout
+
+    first = snapshot(chinese)
+    assert course(chinese, "generate").returncode == 0
+    assert snapshot(chinese) == first
+    # What is executed, and read as English, are the English notebooks alone.
+    assert "zh" not in course(chinese, "run").stdout
+
+
 def test_answers_are_collapsed_by_rule(project):
     path = project / "course/00_a.ipynb"
     nb = lesson("Words", "print(1)")
@@ -221,6 +270,10 @@ def test_publish_and_publish_again(project):
             (project / "course/README.md").read_text(encoding="utf-8"),
         ):
             assert text.count(f"({page})") == 1
+        owner, name = repository.split("/")
+        assert f"[Read the website](https://{owner}.github.io/{name}/)" in top
+        binder = f"(https://mybinder.org/v2/gh/{repository}/main?urlpath=lab/tree/course)"
+        assert top.count(binder) == 1
     assert not [p for p, content in snapshot(project).items() if b"ada/rnn-course" in content]
 
 

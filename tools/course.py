@@ -3,11 +3,13 @@
     python tools/course.py run [NOTEBOOK ...]    write the generated parts, execute, store
     python tools/course.py generate              write the generated parts only
     python tools/course.py homework              write the students' homework from its sources
+    python tools/course.py chinese               say what is to be translated
     python tools/course.py publish OWNER/NAME    name this copy's GitHub repository, then generate
 
-Generated parts: the set-up cell, what is folded, the navigation lines, the Colab badges, the tables
-of lessons in the READMEs, and the pictures in course/images (the last PNG of a cell tagged
-`picture:NAME`).
+Generated parts: the set-up cell, what is folded, the navigation lines, the Colab badges; in the
+READMEs the tables of lessons, and a published copy's links to its website and to Binder; and the
+pictures in course/images (the last PNG of a cell tagged `picture:NAME`). In the Chinese notebooks
+also the outputs and all code but its comments: translation.py has them.
 """
 
 import argparse
@@ -22,6 +24,7 @@ from io import BytesIO
 from pathlib import Path
 
 import nbformat
+import translation
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from PIL import Image  # matplotlib brings it
@@ -29,6 +32,11 @@ from PIL import Image  # matplotlib brings it
 ROOT = Path(__file__).resolve().parent.parent
 COURSE = ROOT / "course"
 CHINESE = COURSE / "zh"  # the same notebooks in Chinese, kept in step by translation.py
+PAGES = {  # and their translations
+    ROOT / "README.md": ROOT / "README.zh-CN.md",
+    COURSE / "README.md": CHINESE / "README.md",
+    COURSE / "homework" / "README.md": CHINESE / "homework" / "README.md",
+}
 HOMEWORK = COURSE / "homework"  # for students; written from:
 SOURCES = ROOT / "instructors" / "source"
 PYPROJECT = ROOT / "pyproject.toml"
@@ -63,7 +71,8 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
-KEPT = {"tags", "jupyter", "nbgrader", "deletable", "editable", "translates"}  # of a cell's metadata
+# Of a cell's metadata:
+KEPT = {"tags", "jupyter", "nbgrader", "deletable", "editable", translation.HASH, translation.NEXT}
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -125,10 +134,16 @@ def badge(path):
 
 def title(path, nb):
     first = nb.cells[0] if nb.cells else {}
-    heading = re.match(r"# (.+)", first.get("source", ""))
+    heading = re.match(r"# (.+)", written(nb))
     if first.get("cell_type") != "markdown" or not heading:
         stop(path, "its first cell must be Markdown and begin with the title, '# ...'")
     return heading[1].strip()
+
+
+def written(nb):
+    """The first cell; of a Chinese one that is not translated yet, the English text."""
+    text = nb.cells[0].source if nb.cells else ""
+    return text.removeprefix(translation.DUE).strip()
 
 
 def label(path, nb):
@@ -137,7 +152,7 @@ def label(path, nb):
 
 def promise(path, nb):
     """The first sentence after the title."""
-    text = nb.cells[0].source.partition("\n")[2].strip().partition("\n\n")[0]
+    text = written(nb).partition("\n")[2].strip().partition("\n\n")[0]
     sentence = re.match(r".+?(?:(?<![A-Z])[.!?](?=[\s*]|$)|[。！？])", " ".join(text.split()))
     if not sentence:
         stop(path, "a sentence that promises something must follow the title")
@@ -145,27 +160,33 @@ def promise(path, nb):
 
 
 def navigation(path, notebooks):
+    """The links to other notebooks; those of the Chinese edition stay in it."""
+    edition = CHINESE if CHINESE in path.parents else COURSE
+    contents, work = ("目录", "作业") if edition == CHINESE else ("Contents", "Homework")
+
     def link(form, target, folder=""):
         return f"[{form.format(label(target, notebooks[target]))}]({folder}{target.name})"
 
-    if path.parent == HOMEWORK or SOURCES in path.parents:
-        folder = "../" if path.parent == HOMEWORK else "../../../course/"
-        needs = re.search(r"Needs lessons? ([^.]*)\.", notebooks[path].cells[0].source)
+    if path.parent.name == "homework" or SOURCES in path.parents:
+        folder = "../../../course/" if SOURCES in path.parents else "../"
+        needs = re.search(
+            r"(?:Needs lessons? |需要先学第 )([^.。]*)", notebooks[path].cells[0].source
+        )
         numbers = re.findall(r"\d\d", needs[1] if needs else "")
-        lessons = [p for p in notebooks if p.parent == COURSE and p.name[:2] in numbers]
+        lessons = [p for p in notebooks if p.parent == edition and p.name[:2] in numbers]
         return [
             *(link("← {}", p, folder) for p in lessons),
-            f"[Homework]({folder}homework/README.md)",
+            f"[{work}]({folder}homework/README.md)",
         ]
-    if path.parent != COURSE:  # a solutions notebook: back to its lesson
-        lesson = COURSE / path.name
+    if path.parent != edition:  # a solutions notebook: back to its lesson
+        lesson = edition / path.name
         back = [link("← {}", lesson, "../")] if lesson in notebooks else []
-        return [*back, "[Contents](../README.md)"]
-    lessons = [p for p in notebooks if p.parent == COURSE]
+        return [*back, f"[{contents}](../README.md)"]
+    lessons = [p for p in notebooks if p.parent == edition]
     place = lessons.index(path)
     before = [link("← {}", p) for p in lessons[:place][-1:]]
     after = [link("{} →", p) for p in lessons[place + 1 :][:1]]
-    return [*before, "[Contents](README.md)", *after]
+    return [*before, f"[{contents}](README.md)", *after]
 
 
 def write_navigation(path, notebooks):
@@ -217,11 +238,24 @@ def write_pictures(nb):
                 write(COURSE / "images" / name, base64.b64decode(images[-1]))
 
 
-def write_table(readme, notebooks, folder, kind):
+def write_links(readme, words, folder):
+    """Below a mark: the website and Binder of a published copy, and nothing for another one."""
+    line = ""
+    if repository():
+        owner, name = repository().split("/")
+        site = f"https://{owner.lower()}.github.io/{name}/{'zh/' if folder == CHINESE else ''}"
+        place = f"{repository()}/main?urlpath=lab/tree/{folder.relative_to(ROOT).as_posix()}"
+        line = f"\n[{words[0]}]({site}) | [{words[1]}](https://mybinder.org/v2/gh/{place})\n"
+    text = readme.read_text(encoding="utf-8")
+    text = re.sub(translation.PUBLISHED, lambda found: found[1] + line, text)
+    write(readme, text.encode())
+
+
+def write_table(readme, notebooks, folder, *columns):
     colab = bool(repository())
-    rows = [f"| | {kind} | in one sentence |", "|---|---|---|"]
+    rows = ["|".join(["", " ", *(f" {column} " for column in columns), ""]), "|---|---|---|"]
     if colab:
-        rows = [row + column for row, column in zip(rows, [" in Colab |", "---|"], strict=True)]
+        rows = [row + column for row, column in zip(rows, [" Colab |", "---|"], strict=True)]
     for path, nb in notebooks.items():
         if path.parent == folder:
             number = path.stem.split("_")[0]
@@ -245,8 +279,32 @@ def generate():
         write_pictures(nb)
         write_notebook(path, nb)
     for readme in (ROOT / "README.md", COURSE / "README.md"):
-        write_table(readme, notebooks, COURSE, "lesson")
-    write_table(HOMEWORK / "README.md", notebooks, HOMEWORK, "homework")
+        write_table(readme, notebooks, COURSE, "lesson", "in one sentence")
+    write_table(HOMEWORK / "README.md", notebooks, HOMEWORK, "homework", "in one sentence")
+    write_links(ROOT / "README.md", ("Read the website", "Start it on Binder"), COURSE)
+    generate_chinese(notebooks)
+
+
+def generate_chinese(notebooks):
+    """Bring the Chinese notebooks in step with the English ones."""
+    if not CHINESE.is_dir():  # a copy of the course in English only
+        return
+    chinese = {}
+    for path, nb in notebooks.items():
+        if COURSE in path.parents:
+            translated = CHINESE / path.relative_to(COURSE)
+            old = nbformat.v4.new_notebook()
+            if translated.exists():
+                old = nbformat.read(translated, as_version=4)
+            chinese[translated] = translation.bring_in_step(path, nb, old)
+    for path, nb in chinese.items():
+        write_navigation(path, chinese)
+        write_notebook(path, nb)
+    for readme in (ROOT / "README.zh-CN.md", CHINESE / "README.md"):
+        write_table(readme, chinese, CHINESE, "课", "一句话简介")
+    write_links(ROOT / "README.zh-CN.md", ("在网站上读", "在 Binder 上启动"), CHINESE)
+    homework = CHINESE / "homework"
+    write_table(homework / "README.md", chinese, homework, "作业", "一句话简介")
 
 
 # --- the commands ----------------------------------------------------------------------------
@@ -323,6 +381,32 @@ def homework():
     generate()
 
 
+def faults_of_chinese():
+    """What of the Chinese edition is to be done: (file, what is wrong), one by one."""
+    glossary = translation.read_glossary(CHINESE / "glossary.md")
+    for path, nb in read_notebooks().items():
+        if COURSE in path.parents:
+            translated = CHINESE / path.relative_to(COURSE)
+            old = nbformat.v4.new_notebook()
+            if translated.exists():
+                old = nbformat.read(translated, as_version=4)
+            for fault in translation.faults(path, nb, old, glossary):
+                yield translated, fault
+    for page, translated in PAGES.items():
+        texts = (path.read_text(encoding="utf-8") for path in (page, translated))
+        for fault in translation.faults_of_page(*texts):
+            yield translated, fault
+
+
+def chinese():
+    """Put what is to be translated into the Chinese notebooks, below a mark, and say it."""
+    generate()
+    found = list(faults_of_chinese())
+    for path, fault in found:
+        print(f"{path.relative_to(ROOT).as_posix()}, {fault}\n")
+    print(f"{len(found)} to do")
+
+
 def publish(name):
     if not re.fullmatch(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+(?<!\.git)", name):
         raise SystemExit(
@@ -342,6 +426,7 @@ def main():
     commands.add_parser("run").add_argument("notebooks", nargs="*", metavar="NOTEBOOK")
     commands.add_parser("generate")
     commands.add_parser("homework")
+    commands.add_parser("chinese")
     commands.add_parser("publish").add_argument("repository", metavar="OWNER/NAME")
     arguments = parser.parse_args()
     if arguments.command == "run":
@@ -350,6 +435,8 @@ def main():
         generate()
     elif arguments.command == "homework":
         homework()
+    elif arguments.command == "chinese":
+        chinese()
     else:
         publish(arguments.repository)
 

@@ -15,10 +15,18 @@ from itertools import zip_longest
 
 import nbformat
 
-HASH = "translates"  # in a cell's metadata
-DUE = "<!-- to translate; in English: -->"  # in a cell, before the text of which nothing is done
+HASH = "translates"  # in a cell's metadata: the English cell that it translates
+NEXT = "translates_next"  # the English cell below the mark DUE, until that is translated
+DUE = "<!-- to translate; in English: -->"
 GENERATED = r"\s*<!-- navigation -->\s*.*"  # a line that course.py writes
-CHINESE = r"[\u4e00-\u9fff]"
+PUBLISHED = r"(<!-- published -->\n)(?:\n\[.*\n)?"  # and a line of links in a published copy
+SET_UP = "# 准备：已经装好 d2lmini 时什么也不做；在别处（例如 Colab）会安装它。"
+# One line more in the set-up cell of the Chinese homework. Nothing else of the code differs.
+IN_CHINESE = """
+
+import os
+
+os.environ["D2LMINI_LANGUAGE"] = "zh"  # d2l.check 用中文回答"""
 
 
 def own_text(cell):
@@ -35,20 +43,28 @@ def digest(cell):
 def steps(original, translation):
     """Pairs (cell of the original, its translation), in order; None where there is no other."""
     wanted = [digest(cell) for cell in original.cells]
-    found = [cell.metadata.get(HASH) for cell in translation.cells]
+    found = [cell.metadata.get(NEXT, cell.metadata.get(HASH)) for cell in translation.cells]
     matcher = difflib.SequenceMatcher(None, found, wanted, autojunk=False)
     for _, a, b, c, d in matcher.get_opcodes():
         yield from zip_longest(original.cells[c:d], translation.cells[a:b])
 
 
 def in_step(cell, translated):
-    return bool(cell and translated) and translated.metadata.get(HASH) == digest(cell)
+    """Whether a cell is the translation of this one."""
+    return bool(cell and translated) and translates(translated) == digest(cell)
 
 
-def bring_in_step(original, translation):
+def translates(translated):
+    """The hash of the English cell that a text translates; nothing where it is not translated."""
+    before = translated.metadata.get(HASH, "")
+    return before if DUE in translated.source else translated.metadata.get(NEXT, before)
+
+
+def bring_in_step(path, original, translation):
     """The translation with the original's cells, code, outputs and metadata.
 
-    A Markdown cell that is new or has changed gets the English text, below a mark.
+    A Markdown cell that is new or has changed keeps its text, and gets the English one below a
+    mark. It is translated when the mark and all below it are gone.
     """
     cells = []
     for cell, translated in steps(original, translation):
@@ -56,14 +72,24 @@ def bring_in_step(original, translation):
             continue
         new = nbformat.from_dict(cell)
         new.metadata[HASH] = digest(cell)
-        if in_step(cell, translated):
+        if "set-up" in cell.metadata.get("tags", []):
+            new.source = set_up(path, cell)
+        elif in_step(cell, translated):
             new.source = translated.source
         elif cell.cell_type == "markdown":
-            old = translated.source if translated and translated.cell_type == "markdown" else ""
-            old = re.sub(GENERATED, "", old).partition(DUE)[0].strip()
-            new.source = f"{old}\n\n{DUE}\n\n{own_text(cell)}".strip()
+            old = translated if translated and translated.cell_type == "markdown" else {}
+            text = re.sub(GENERATED, "", old.get("source", "")).partition(DUE)[0].strip()
+            new.source = f"{text}\n\n{DUE}\n\n{own_text(cell)}".strip()
+            new.metadata[HASH] = translates(old) if old else ""
+            new.metadata[NEXT] = digest(cell)
         cells.append(new)
     return nbformat.v4.new_notebook(cells=cells, metadata=original.metadata)
+
+
+def set_up(path, cell):
+    """The text of a set-up cell in Chinese, whose first line stays in view when it is folded."""
+    source = re.sub(r"\A#.*", SET_UP, cell.source)
+    return source + IN_CHINESE * (path.parent.name == "homework")
 
 
 # --- what is wrong -----------------------------------------------------------------------------
@@ -72,27 +98,19 @@ def bring_in_step(original, translation):
 def faults(path, original, translation, glossary):
     """A sentence for everything that is wrong with a translation of the notebook at `path`."""
     for number, (cell, translated) in enumerate(steps(original, translation)):
+        place = f"cell {number} ({(cell or translated).cell_type})"
+        now = f"now:\n{own_text(cell)}" if cell else "now there is none."
         if in_step(cell, translated):
-            for fault in faults_of_cell(cell, translated, glossary):
-                yield f"{place(number, cell)}: {fault}"
-        elif cell and translated:
-            before = earlier_text(path, translated.metadata.get(HASH))
-            yield (
-                f"{place(number, cell)}: the English cell has changed.\n"
-                f"before:\n{before}\nnow:\n{own_text(cell)}"
-            )
+            for fault in faults_of_cell(path, cell, translated, glossary):
+                yield f"{place}: {fault}"
+        elif translated and translates(translated):
+            before = earlier_text(path, translates(translated))
+            what = "has changed" if cell else "is gone"
+            yield f"{place}: the English cell {what}.\nbefore:\n{before}\n{now}"
         elif cell:
-            yield f"{place(number, cell)}: it is missing from the translation:\n{own_text(cell)}"
+            yield f"{place}: it is not translated yet.\n{now}"
         else:
-            before = earlier_text(path, translated.metadata.get(HASH))
-            yield (
-                f"{place(number, translated)}: it translates no cell that there is.\n"
-                f"before:\n{before}\nits text:\n{translated.source}"
-            )
-
-
-def place(number, cell):
-    return f"cell {number} ({cell.cell_type})"
+            yield f"{place}: it translates nothing:\n{translated.source}"
 
 
 def earlier_text(path, wanted):
@@ -111,7 +129,7 @@ def earlier_text(path, wanted):
     return "(this copy's history does not have it)"
 
 
-def faults_of_cell(cell, translated, glossary):
+def faults_of_cell(path, cell, translated, glossary):
     if plain_metadata(cell) != plain_metadata(translated):
         yield "its tags or other metadata differ"
     if cell.cell_type != translated.cell_type:
@@ -119,19 +137,23 @@ def faults_of_cell(cell, translated, glossary):
     elif cell.cell_type == "code":
         if json.dumps(cell.outputs) != json.dumps(translated.outputs):
             yield "its outputs are not those of the English cell"
-        if code_of(cell) != code_of(translated):
-            yield f"its code differs:\n{first_difference(code_of(cell), code_of(translated))}"
+        set_up_cell = "set-up" in cell.metadata.get("tags", [])
+        wanted, found = code_of(cell.source), code_of(translated.source)
+        if set_up_cell:
+            wanted, found = set_up(path, cell), translated.source
+        if wanted != found:
+            yield f"its code differs:\n{first_difference(wanted, found)}"
     else:
         yield from faults_of_text(own_text(cell), own_text(translated), glossary)
 
 
 def plain_metadata(cell):
-    return {key: value for key, value in cell.metadata.items() if key != HASH}
+    return {key: value for key, value in cell.metadata.items() if key not in (HASH, NEXT)}
 
 
-def code_of(cell):
+def code_of(source):
     """The code as its syntax tree says it: without comments and docstrings."""
-    tree = ast.parse(cell.source)
+    tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and ast.get_docstring(node):
             node.body[0].value.value = ""
@@ -144,9 +166,6 @@ def first_difference(original, translated):
 
 
 def faults_of_text(original, translated, glossary):
-    if DUE in translated:
-        yield f"not translated yet:\n{translated.partition(DUE)[2].strip()}"
-        return
     for kind, find in (
         ("headings", headings), ("formulas", formulas), ("code", code_spans), ("links", links)
     ):  # fmt: skip
@@ -187,9 +206,9 @@ def code_spans(text):
 
 
 def links(text):
-    """Where the links lead: the same page, and as many of its headings."""
+    """Where the links lead, without the headings, which have other names."""
     found = re.findall(r"\]\(([^)\s]+)\)", without_code(text))
-    return sorted(re.sub(r"#.+", "#", target) for target in found)
+    return sorted(re.sub(r"#.+", "#", target).replace("../images/", "images/") for target in found)
 
 
 def dead_stars(text):
@@ -204,9 +223,7 @@ def dead_stars(text):
                 before = paragraph[mark.start() - 1 : mark.start()] or " "
                 after = paragraph[mark.end() : mark.end() + 1] or " "
                 inner, outer = (before, after) if number % 2 else (after, before)
-                dead = inner.isspace() or (
-                    re.match(r"[^\w\s*]", inner) and re.match(r"\w", outer)
-                )
+                dead = inner.isspace() or (re.match(r"[^\w\s*]", inner) and re.match(r"\w", outer))
                 if dead:
                     yield paragraph[max(0, mark.start() - 12) : mark.end() + 12]
             paragraph = re.sub(r"\*\*", "", paragraph)
@@ -236,3 +253,20 @@ def terms_off_the_glossary(original, translated, glossary):
         for word in avoided:
             if word in translated.replace(chinese, ""):
                 yield f"the glossary has {chinese}, not {word}"
+
+
+# --- pages of Markdown ---------------------------------------------------------------------------
+
+
+def faults_of_page(page, translated):
+    """What is wrong with the translation of a page, whose last line names what it translates."""
+    text = re.sub(r"(?s)<!-- lessons -->.*<!-- end of lessons -->", "", page)
+    text = re.sub(PUBLISHED, r"\1", text)
+    mark = f"<!-- translates {hashlib.sha256(text.encode()).hexdigest()[:12]} -->"
+    if mark not in translated:
+        yield f"the English page has changed: when this one says the same, end it with {mark}"
+    blocks, found = (re.findall(r"(?ms)^```.*?^```", text) for text in (page, translated))
+    if blocks != [block.replace("course/zh/", "course/") for block in found]:
+        yield "the blocks of code differ"
+    for words in dead_stars(translated):
+        yield f"the stars are shown, not bold or slanted: {words!r} (no punctuation beside them)"
