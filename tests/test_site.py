@@ -508,6 +508,14 @@ def test_the_runs_are_small_and_whole():
                 assert [len(row) for row in grid] == [len(panel["rates"])] * len(panel["sizes"])
 
 
+def test_the_choices_of_the_panels_have_chinese_names():
+    names = (ROOT / "site" / "static" / "words.js").read_text(encoding="utf-8")
+    for path in RUNS:
+        for panel in json.loads(path.read_text(encoding="utf-8"))["panels"]:
+            for name in filter(None, [panel["menu"], *panel["runs"]]):
+                assert f'"{name}": "' in names, name
+
+
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
 def test_sliders_show_the_runs_that_were_computed_beforehand(reader, site, path):
     stored = json.loads(path.read_text(encoding="utf-8"))

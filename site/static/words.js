@@ -64,6 +64,10 @@ const WORDS = {
       "decoder": "解码器",
       "one vector": "一个向量",
       "attention": "注意力",
+      "initialisation": "初始化",
+      "orthogonal": "正交",
+      "uniform": "均匀",
+      "small": "小",
     },
   },
 }[document.documentElement.lang];
