@@ -190,10 +190,14 @@ def repository_links(text, path, source):
     return text.replace("](../images/", "](images/")  # website.py puts them into both trees
 
 
-def number_sections(app, doctree):
-    """Give each section a second anchor that is the same in both languages."""
+def prepare(app, doctree):
+    # Each section gets a second anchor, which is the same in both languages.
     for number, section in enumerate(doctree.findall(nodes.section)):
         section["ids"].append(f"section-{number}")
+    # In Chinese, only Latin letters are slanted.
+    for words in doctree.findall(nodes.emphasis):
+        if words.astext().isascii():
+            words["classes"].append("latin")
 
 
 # --- on the way out --------------------------------------------------------------------------
@@ -245,7 +249,7 @@ function splitQuery(query) {
 def setup(app):
     app.add_search_language(Chinese)
     app.connect("source-read", read_source)
-    app.connect("doctree-read", number_sections)
+    app.connect("doctree-read", prepare)
     app.connect("html-page-context", fill_in_page)
     app.connect("builder-inited", add_mathjax)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
