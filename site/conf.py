@@ -2,6 +2,7 @@
 
 The pages are the files of the repository as they are. What the website shows in another way is
 changed here, on the way in, so that the button "download" still gives the stored notebook.
+The tag zh (`sphinx -t zh`) makes the Chinese pages, which stand in the folder zh of the website.
 """
 
 import json
@@ -15,15 +16,35 @@ SITE = Path(__file__).resolve().parent
 ROOT = SITE.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
-from website import commit, in_plain_words, package_version, repository_link  # noqa: E402
+import website  # noqa: E402
+from docutils import nodes  # noqa: E402
+from sphinx.search import SearchLanguage  # noqa: E402
 
 import course  # noqa: E402
 
+LANGUAGE = "zh" if tags.has("zh") else "en"  # noqa: F821 (Sphinx puts `tags` here)
+WORDS = {
+    "en": {
+        "show answer": "Show the answer",
+        "hide answer": "Hide the answer",
+        "show set-up": "Show the set-up cell",
+        "hide set-up": "Hide the set-up cell",
+        "search": "Search the course",
+    },
+    "zh": {
+        "show answer": "显示答案",
+        "hide answer": "隐藏答案",
+        "show set-up": "显示准备单元格",
+        "hide set-up": "隐藏准备单元格",
+        "search": "搜索课程",
+    },
+}[LANGUAGE]
+
 project = "d2lmini"
 author = "the d2lmini authors"
-language = "en"
+language = {"en": "en", "zh": "zh_CN"}[LANGUAGE]
 smartquotes = False
-version = release = package_version()
+version = release = website.package_version()
 extensions = ["myst_nb", "sphinx_copybutton", "sphinx.ext.mathjax"]
 root_doc = "index"
 
@@ -31,8 +52,8 @@ root_doc = "index"
 
 nb_execution_mode = "off"
 nb_merge_streams = True
-nb_code_prompt_show = "Show the set-up cell"
-nb_code_prompt_hide = "Hide the set-up cell"
+nb_code_prompt_show = WORDS["show set-up"]
+nb_code_prompt_hide = WORDS["hide set-up"]
 myst_enable_extensions = ["amsmath", "attrs_block", "colon_fence", "dollarmath"]
 myst_dmath_allow_labels = False
 myst_heading_anchors = 4
@@ -42,12 +63,13 @@ myst_links_external_new_tab = False
 # --- the look --------------------------------------------------------------------------------
 
 html_context = {"default_mode": "auto"}
+templates_path = ["templates"]
 html_theme = "sphinx_book_theme"
 html_title = "d2lmini"
 html_favicon = "static/icon.svg"
 html_static_path = ["static"]
 html_css_files = ["course.css"]
-html_js_files = ["course.js", "runs.js"]
+html_js_files = ["words.js", "course.js", "runs.js"]
 html_copy_source = True
 html_sourcelink_suffix = ""
 html_domain_indices = html_use_index = False
@@ -60,15 +82,17 @@ html_theme_options = {
     "home_page_in_toc": True,
     "navigation_with_keys": False,
     "primary_sidebar_end": [],
-    "search_bar_text": "Search the course",
+    "article_header_end": ["language.html", "article-header-buttons.html"],
+    "search_bar_text": WORDS["search"],
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
-    "extra_footer": f"<p>d2lmini {release}{commit()}</p>",
+    "extra_footer": f"<p>d2lmini {release}{website.commit(LANGUAGE)}</p>",
 }
 if course.repository():
     html_theme_options |= {
         "repository_url": f"https://github.com/{course.repository()}",
         "repository_branch": "main",
+        "path_to_docs": website.HOME[LANGUAGE].relative_to(ROOT).as_posix().strip("."),
         "use_repository_button": True,
         "launch_buttons": {
             "binderhub_url": "https://mybinder.org",
@@ -77,8 +101,9 @@ if course.repository():
         },
     }
 
-# Formulas by our own copy of MathJax: one file, from a package, nothing from another host.
-mathjax_path = "mathjax.js"
+# Formulas by our own copy of MathJax: one file, from a package, nothing from another host. The
+# Chinese pages take it from the English ones.
+mathjax_path = {"en": "mathjax.js", "zh": "../../_static/mathjax.js"}[LANGUAGE]
 mathjax3_config = {"options": {"enableMenu": False}}
 
 
@@ -106,7 +131,7 @@ def notebook_for_reading(nb, path, source):
         elif cell["cell_type"] == "code":
             code_for_reading(cell, following)
     runs = SITE / "runs" / f"{path.stem}.json"
-    if path.parent.name == "course" and runs.exists():
+    if path.parent.name in ("course", "") and runs.exists():
         show_runs(cells, json.loads(runs.read_text(encoding="utf-8")))
     number = re.match(r"# ", cells[0]["source"]) and re.match(r"\d\d(?=_)", path.name)
     if number and path.parent.name != "solutions":
@@ -127,11 +152,13 @@ def code_for_reading(cell, following):
         tags.append("hide-input")
     if jupyter.get("outputs_hidden"):
         tags.append("hide-output")
-        words = {"code_prompt_show": "Show the answer", "code_prompt_hide": "Hide the answer"}
-        metadata["mystnb"] = words
+        metadata["mystnb"] = {
+            "code_prompt_show": WORDS["show answer"],
+            "code_prompt_hide": WORDS["hide answer"],
+        }
     caption = following and following["cell_type"] == "markdown" and following["source"]
-    if caption and caption.startswith("*Figure"):
-        metadata.setdefault("mystnb", {})["image"] = {"alt": in_plain_words(caption)}
+    if caption and caption.startswith(website.CAPTION):
+        metadata.setdefault("mystnb", {})["image"] = {"alt": website.in_plain_words(caption)}
         following["source"] = "{.about-figure}\n" + caption
 
 
@@ -149,36 +176,80 @@ def show_runs(cells, runs):
 
 
 def repository_links(text, path, source):
-    """Leads links that leave the website to the repository; links within it stay."""
+    """Leads links that leave this language's pages to where they belong; all others stay."""
 
     def lead(match):
         words, target = match.groups()
         if re.match(r"[a-z]+:|#", target):
             return match[0]
-        return repository_link(words, target, path, source)
+        return website.lead(words, target, path, source, LANGUAGE)
 
     code = r"(?s:```.*?```)|`[^`\n]+`"
     link = r"(?<!!)\[((?:[^][]|!\[[^]]*\]\([^)]*\))*)\]\(([^()\s]+)\)"
-    return re.sub(rf"{code}|{link}", lambda m: m[0] if m[2] is None else lead(m), text)
+    text = re.sub(rf"{code}|{link}", lambda m: m[0] if m[2] is None else lead(m), text)
+    return text.replace("](../images/", "](images/")  # website.py puts them into both trees
+
+
+def prepare(app, doctree):
+    # Each section gets a second anchor, which is the same in both languages.
+    for number, section in enumerate(doctree.findall(nodes.section)):
+        section["ids"].append(f"section-{number}")
+    # In Chinese, only Latin letters are slanted.
+    for words in doctree.findall(nodes.emphasis):
+        if words.astext().isascii():
+            words["classes"].append("latin")
 
 
 # --- on the way out --------------------------------------------------------------------------
 
 
-def name_buttons(app, pagename, templatename, context, doctree):
-    """The words on a folded cell are its name; the theme would call each of them the same."""
+def fill_in_page(app, pagename, templatename, context, doctree):
+    # The words on a folded cell are its name; the theme would call each of them the same.
     context["body"] = context.get("body", "").replace(' aria-label="Toggle hidden content"', "")
+    other = {"en": ("zh-CN", "中文"), "zh": ("en", "English")}[LANGUAGE]
+    top = "../" * (pagename.count("/") + website.FOLDER[LANGUAGE].count("/"))
+    context["other_language"] = (top + website.counterpart(LANGUAGE, pagename), *other)
 
 
 def add_mathjax(app):
-    (folder,) = find_spec("sphinx-mathjax-offline").submodule_search_locations
-    static = Path(app.outdir) / "_static"
-    static.mkdir(parents=True, exist_ok=True)
-    copyfile(Path(folder) / "static" / "mathjax" / "tex-svg-full.js", static / "mathjax.js")
+    if LANGUAGE == "en":
+        (folder,) = find_spec("sphinx-mathjax-offline").submodule_search_locations
+        static = Path(app.outdir) / "_static"
+        static.mkdir(parents=True, exist_ok=True)
+        copyfile(Path(folder) / "static" / "mathjax" / "tex-svg-full.js", static / "mathjax.js")
+
+
+class Chinese(SearchLanguage):
+    """Words for the search: Sphinx's own Chinese search needs a dictionary, and has an error.
+
+    Chinese has no spaces between words. So each letter is a word here, and so are each two letters
+    that stand side by side. A search for three letters or more asks for all their pairs.
+    """
+
+    lang = "zh"
+    language_name = "Chinese"
+    js_splitter_code = """
+function splitQuery(query) {
+  const words = [];
+  for (const [run] of query.matchAll(/[\\u4e00-\\u9fff]+|[a-z0-9_]+/gi)) {
+    if (!/[\\u4e00-\\u9fff]/.test(run) || run.length === 1) words.push(run);
+    else for (let i = 0; i + 1 < run.length; i++) words.push(run.slice(i, i + 2));
+  }
+  return words;
+}
+"""
+
+    def split(self, text):
+        words = re.findall(r"[A-Za-z0-9_]+", text)
+        for run in re.findall(r"[\u4e00-\u9fff]+", text):
+            words += [*run, *(run[i : i + 2] for i in range(len(run) - 1))]
+        return words
 
 
 def setup(app):
+    app.add_search_language(Chinese)
     app.connect("source-read", read_source)
-    app.connect("html-page-context", name_buttons)
+    app.connect("doctree-read", prepare)
+    app.connect("html-page-context", fill_in_page)
     app.connect("builder-inited", add_mathjax)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

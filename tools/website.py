@@ -2,10 +2,12 @@
 
     python tools/website.py [FOLDER]      default: site/build
 
-Needs site/requirements.txt. The pages are gathered in FOLDER/source: the lessons, solutions and
-homework, the guides, and three pages that are made here: the contents with a picture of each
-lesson, the list of solutions, and the reference of the package. Then Sphinx, with the settings of
-site/conf.py, makes HTML of them, in FOLDER/html. It works from that folder, without any network.
+Needs site/requirements.txt. The English pages are gathered in FOLDER/source/en: the lessons,
+solutions and homework, the guides, and three pages that are made here: the contents with a picture
+of each lesson, the list of solutions, and the reference of the package. The Chinese pages are
+gathered in FOLDER/source/zh: what is in course/zh, the contents and the list of solutions. Then
+Sphinx, with the settings of site/conf.py, makes HTML of each, in FOLDER/html and FOLDER/html/zh. It
+works from that folder, without any network.
 """
 
 import argparse
@@ -16,20 +18,52 @@ import os
 import re
 import subprocess
 import sys
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
+import nbformat
 from PIL import Image
 
 import course
 
 ROOT = course.ROOT
 SITE = ROOT / "site"
-PAGES = (  # what is taken as it is
-    "course/*.ipynb", "course/images/*.png", "course/solutions/*.ipynb", "course/homework/*.ipynb",
-    "instructors/README.md", "CONTRIBUTING.md",
-)  # fmt: skip
-CONTENTS = ("README.md", "course/README.md")  # instead of these there is the contents page
+HOME = {"en": ROOT, "zh": course.CHINESE}  # a page stands in its tree as its file stands there
+AT = {"en": "course/", "zh": ""}  # where the lessons stand in their tree
+FOLDER = {"en": "", "zh": "zh/"}  # where the tree stands in the website
+PAGES = {  # what is taken as it is
+    "en": (
+        "course/*.ipynb", "course/solutions/*.ipynb", "course/homework/*.ipynb",
+        "course/homework/README.md", "instructors/README.md", "instructors/hub/README.md",
+        "CONTRIBUTING.md",
+    ),
+    "zh": (
+        "*.ipynb", "solutions/*.ipynb", "homework/*.ipynb", "homework/README.md", "glossary.md",
+    ),
+}  # fmt: skip
+CONTENTS = {  # instead of these there are the two contents pages
+    "README.md": "en", "course/README.md": "en",
+    "README.zh-CN.md": "zh", "course/zh/README.md": "zh",
+}  # fmt: skip
+WORDS = {
+    "en": {
+        "lessons": "Lessons",
+        "more": "More",
+        "about": "About",
+        "solutions": "Solutions",
+        "about solutions": "Worked solutions of the exercises, one notebook for each lesson. "
+        "Try first.",
+    },
+    "zh": {
+        "lessons": "课程",
+        "more": "更多",
+        "solutions": "练习解答",
+        "about solutions": "各课练习的解答，每课一个笔记本。先自己试一试。",
+    },
+}
+CAPTION = ("*Figure", "*图：")
+LANGUAGE_TAG = {"en": "en", "zh": "zh-CN"}
 THUMBNAIL = (480, 270)
 
 
@@ -41,14 +75,18 @@ def package_version():
     return re.search(r'__version__ = "(.+)"', text)[1]
 
 
-def commit():
+def commit(language):
     """Which commit the pages are made of, in words; nothing where there is no git."""
-    command = ["git", "log", "-1", "--format=%h of %cd", "--date=format:%-d %B %Y"]
+    words, date = (
+        (", commit %h of %cd", "%-d %B %Y") if language == "en"
+        else ("，提交 %h，%cd", "%Y 年 %-m 月 %-d 日")
+    )  # fmt: skip
+    command = ["git", "log", "-1", f"--format={words}", f"--date=format:{date}"]
     try:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return ""
-    return f", commit {done.stdout.strip()}"
+    return done.stdout.strip()
 
 
 def slug(heading):
@@ -56,26 +94,62 @@ def slug(heading):
     return heading.strip().replace(" ", "-")
 
 
-def repository_link(words, target, page, source):
-    """A link of `page` in Markdown, led to the repository where it leaves the website."""
+@cache
+def pages_as_they_are(language):
+    """The files of the repository that are pages in this language, by their place in its tree."""
+    home = HOME[language]
+    found = [path for pattern in PAGES[language] for path in sorted(home.glob(pattern))]
+    return {path.relative_to(home).as_posix(): path for path in found}
+
+
+def lead(words, target, page, source, language):
+    """A link in Markdown, led to where the website has its target, else to the repository.
+
+    `page` is the place of the page with the link, in the tree `source` of its language.
+    """
     name, hash_, anchor = target.partition("#")
-    place = os.path.normpath(Path(page).parent / name).replace(os.sep, "/")
-    if place in CONTENTS:
-        return f"[{words}]({'../' * (len(Path(page).parts) - 1)}index.md)"
-    if (source / place).is_file() or place.startswith(".."):
-        return f"[{words}]({target})"  # one that leads nowhere is for Sphinx to report
-    if not (ROOT / place).exists():
+    file = os.path.normpath(HOME[language] / Path(page).parent / name)
+    place = os.path.relpath(file, ROOT).replace(os.sep, "/")
+    top = "../" * (len(Path(page).parts) - 1)
+    if CONTENTS.get(place) == language and str(page) != "index.md":
+        return f"[{words}]({top}index.md)"
+    own = os.path.relpath(file, HOME[language])
+    if not own.startswith("..") and (source / own).is_file():
         return f"[{words}]({target})"
+    top += "../" * FOLDER[language].count("/")
+    for other in {"en", "zh"} - {language}:  # Sphinx does not know the other tree: plain HTML
+        at = os.path.relpath(file, HOME[other]).replace(os.sep, "/")
+        at = "index.md" if CONTENTS.get(place) == other else at
+        if at in pages_as_they_are(other) or at in ("index.md", "reference.md"):
+            at = f"{top}{FOLDER[other]}{Path(at).with_suffix('.html').as_posix()}{hash_}{anchor}"
+            return f'<a href="{at}" hreflang="{LANGUAGE_TAG[other]}">{words}</a>'
+    if place.startswith("..") or not (ROOT / place).exists():
+        return f"[{words}]({target})"  # one that leads nowhere is for Sphinx to report
     if not course.repository():
         return words
     kind = "tree" if (ROOT / place).is_dir() else "blob"
     return f"[{words}](https://github.com/{course.repository()}/{kind}/main/{place}{hash_}{anchor})"
 
 
+def counterpart(language, page):
+    """The same page in the other language, else its contents.
+
+    `page` is a page's place in its tree, without suffix; the result is a file of the website.
+    """
+    both = {"index": "index", "search": "search", "course/solutions/index": "solutions/index"}
+    for name in pages_as_they_are("zh"):
+        if f"course/{name}" in pages_as_they_are("en"):
+            name = os.path.splitext(name)[0]
+            both[f"course/{name}"] = name
+    if language == "zh":
+        return {zh: en for en, zh in both.items()}.get(page, "index") + ".html"
+    return f"zh/{both.get(page, 'index')}.html"
+
+
 # --- the pages -------------------------------------------------------------------------------
 
 
-def gather(source):
+def gather(source, language):
     """Lay out everything that is to become a page in `source`; touch only what has changed."""
     kept = set()
 
@@ -84,20 +158,26 @@ def gather(source):
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         course.write(source / name, content)
 
-    for pattern in PAGES:
-        for path in sorted(ROOT.glob(pattern)):
-            put(path.relative_to(ROOT).as_posix(), path.read_bytes())
+    at = AT[language]
+    for name, path in pages_as_they_are(language).items():
+        put(name, path.read_bytes())
+    for path in sorted(course.COURSE.glob("images/*.png")):
+        put(f"{at}images/{path.name}", path.read_bytes())
     notebooks = {
-        path: nb for path, nb in course.read_notebooks().items() if course.COURSE in path.parents
+        name: nbformat.read(path, as_version=4)
+        for name, path in pages_as_they_are(language).items()
+        if path.suffix == ".ipynb"
     }
-    lessons = {path: nb for path, nb in notebooks.items() if path.parent == course.COURSE}
-    put("index.md", contents_page(lessons).encode())
-    for path, nb in lessons.items():
-        put(f"thumbnails/{path.stem}.png", thumbnail(nb)[0])
-    put("course/solutions/index.md", solutions_page(lessons, notebooks).encode())
-    put("reference.md", reference_page(lessons).encode())
-    homework = (course.HOMEWORK / "README.md").read_text(encoding="utf-8")
-    put("course/homework/README.md", (homework + tree("", "[0-9]*")).encode())
+    lessons = {name: nb for name, nb in notebooks.items() if "/" not in name.removeprefix(at)}
+    put("index.md", contents_page(lessons, language).encode())
+    for name, nb in lessons.items():
+        put(f"thumbnails/{Path(name).stem}.png", thumbnail(nb)[0])
+    solved = [name for name in notebooks if name.startswith(f"{at}solutions/")]
+    put(f"{at}solutions/index.md", solutions_page(solved, lessons, language).encode())
+    readme = f"{at}homework/README.md"
+    put(readme, (source / readme).read_bytes() + tree("", "[0-9]*").encode())
+    if language == "en":
+        put("reference.md", reference_page(lessons).encode())
     for path in source.rglob("*"):
         if path.is_file() and path not in kept:
             path.unlink()
@@ -111,22 +191,29 @@ def tree(caption, *entries):
     )
 
 
-def contents_page(lessons):
+def contents_page(lessons, language):
     cards = []
-    for path, nb in lessons.items():
-        name = path.relative_to(ROOT).as_posix()
-        about = course.promise(path, nb)
-        link = f"[{course.label(path, nb)}]({name})"
-        picture = f"![{thumbnail(nb)[1]}](thumbnails/{path.stem}.png)"
+    for name, nb in lessons.items():
+        about = course.promise(HOME[language] / name, nb)
+        link = f"[{label(name, nb)}]({name})"
+        picture = f"![{thumbnail(nb)[1]}](thumbnails/{Path(name).stem}.png)"
         cards.append(f":::{{container}} lesson-card\n{picture}\n\n{link}\n\n{about}\n:::")
-    page = (SITE / "index.md").read_text(encoding="utf-8")
+    page = (SITE / ("index.md" if language == "en" else "index.zh.md")).read_text(encoding="utf-8")
     page = page.replace(
         "<!-- lessons -->", "::::{container} lesson-cards\n" + "\n".join(cards) + "\n::::"
     )
-    names = [path.relative_to(ROOT).with_suffix("").as_posix() for path in lessons]
-    more = ("course/solutions/index", "course/homework/README", "reference")
-    page += tree("Lessons", *names) + tree("More", *more)
-    return page + tree("About", "instructors/README", "CONTRIBUTING")
+    words = WORDS[language]
+    page += tree(words["lessons"], *(os.path.splitext(name)[0] for name in lessons))
+    if language == "zh":
+        return page + tree(words["more"], "solutions/index", "homework/README", "glossary")
+    page += tree(words["more"], "course/solutions/index", "course/homework/README", "reference")
+    return page + tree(
+        words["about"], "instructors/README", "instructors/hub/README", "CONTRIBUTING"
+    )
+
+
+def label(name, nb):
+    return course.label(course.ROOT / name, nb)
 
 
 def thumbnail(nb):
@@ -134,7 +221,7 @@ def thumbnail(nb):
     figures = [
         (cell, output.data["image/png"], following.source)
         for cell, following in zip(nb.cells, nb.cells[1:])
-        if cell.cell_type == "code" and following.source.startswith("*Figure")
+        if cell.cell_type == "code" and following.source.startswith(CAPTION)
         for output in cell.outputs
         if "image/png" in output.get("data", {})
     ]
@@ -148,28 +235,26 @@ def thumbnail(nb):
     picture.paste(whole, tuple((a - b) // 2 for a, b in zip(THUMBNAIL, whole.size)))
     file = io.BytesIO()
     picture.save(file, "PNG", optimize=True)
-    words = re.match(r".{30,}?\.(?= |$)|.*", in_plain_words(caption))  # its first sentence
-    return file.getvalue(), words[0]
+    first_sentence = re.match(r".{30,}?\.(?= |$)|.{12,}?。|.*", in_plain_words(caption))
+    return file.getvalue(), first_sentence[0]
 
 
 def in_plain_words(caption):
     """A figure's caption as alt text: its first paragraph, without marks of Markdown and TeX."""
     paragraph = " ".join(caption.partition("\n\n")[0].split()).strip("*")
-    paragraph = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", paragraph.removeprefix("Figure: "))
+    paragraph = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", re.sub("^(Figure: |图：)", "", paragraph))
     paragraph = re.sub(r"\\(?:mathbf|mathrm|text|tilde)\b", "", paragraph)
     return re.sub(r"[*`${}\\]", "", paragraph)
 
 
-def solutions_page(lessons, notebooks):
-    solved = {
-        path: course.label(path, lessons[course.COURSE / path.name])
-        for path in notebooks
-        if path.parent == course.COURSE / "solutions" and course.COURSE / path.name in lessons
-    }
-    text = "Worked solutions of the exercises, one notebook for each lesson. Try first."
-    rows = [f"- [{label}]({path.name})" for path, label in solved.items()]
-    entries = [f"{label} <{path.stem}>" for path, label in solved.items()]
-    return "\n".join(["# Solutions", "", text, "", *rows, tree("", *entries)])
+def solutions_page(solved, lessons, language):
+    labels = {Path(name).stem: label(name, nb) for name, nb in lessons.items()}
+    names = [Path(name).stem for name in solved]
+    rows = [f"- [{labels[name]}]({name}.ipynb)" for name in names]
+    entries = [f"{labels[name]} <{name}>" for name in names]
+    words = WORDS[language]
+    top = [f"# {words['solutions']}", "", words["about solutions"], ""]
+    return "\n".join([*top, *rows, tree("", *entries)])
 
 
 # --- the reference ---------------------------------------------------------------------------
@@ -186,14 +271,16 @@ def reference_page(lessons):
     for module, names in re.findall(r"(?m)^from (\.\w+) import (\([^)]*\)|.*)$", text):
         groups[module] = re.findall(r"\w+", names)
     groups[".sliders"] = ["try_it"]
-    used = {path: " ".join(cell.source for cell in course.code_cells(nb))
-            for path, nb in lessons.items()}  # fmt: skip
+    used = {
+        name: " ".join(cell.source for cell in course.code_cells(nb))
+        for name, nb in lessons.items()
+    }
     parts = [(SITE / "reference.md").read_text(encoding="utf-8").strip()]
     for module, names in sorted(groups.items()):
         about = inspect.getdoc(import_module(f"d2lmini{module}")) or ""
         parts.append(f"## {module[1:]}\n\n{about.partition(chr(10) + chr(10))[0]}")
         for name in sorted(names, key=str.lower):
-            where = [path for path, code in used.items() if re.search(rf"\bd2l\.{name}\b", code)]
+            where = [at for at, code in used.items() if re.search(rf"\bd2l\.{name}\b", code)]
             parts += describe(name, getattr(d2lmini, name), where)
     return "\n\n".join(parts) + "\n"
 
@@ -210,7 +297,7 @@ def describe(name, thing, lessons):
                 parts.append(signature(f"{name}.{method}", function))
                 parts += docstring(function)
     if lessons:
-        links = ", ".join(f"[{p.name[:2]}]({p.relative_to(ROOT).as_posix()})" for p in lessons)
+        links = ", ".join(f"[{Path(lesson).name[:2]}]({lesson})" for lesson in lessons)
         parts.append(f"{{.used-in}}\nIn lesson {links}." if len(lessons) == 1
                      else f"{{.used-in}}\nIn lessons {links}.")  # fmt: skip
     return parts
@@ -259,13 +346,15 @@ def docstring(thing):
 
 
 def build(folder):
-    source = folder / "source"
-    gather(source)
-    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-E", "-j", "2"]
-    command += ["-c", SITE, "-d", folder / "doctrees", source, folder / "html"]
-    done = subprocess.run(command)
-    if done.returncode:
-        raise SystemExit(done.returncode)
+    running = []
+    for language in PAGES:  # the two at the same time
+        source = folder / "source" / language
+        gather(source, language)
+        command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-E"]
+        command += ["-t", language, "-c", SITE, "-d", folder / "doctrees" / language]
+        running.append(subprocess.Popen([*command, source, folder / "html" / FOLDER[language]]))
+    if any([process.wait() for process in running]):
+        raise SystemExit(1)
     print(f"The website: {folder / 'html' / 'index.html'}")
 
 

@@ -14,11 +14,10 @@
   for (let power = -2; power < 9; power++) {
     for (const digit of [1, 2, 5]) STEPS.push(digit * 10 ** power);
   }
-  const ALL = "all, side by side";
 
   const escape = (text) => text.replace(/[&<>'"]/g, (c) => `&#${c.charCodeAt(0)};`);
   const number = (y) =>
-    y >= 1e6 ? "over a million" : y < 100 ? y.toFixed(1) : Math.round(y).toLocaleString("en");
+    y >= 1e6 ? WORDS.million : y < 100 ? y.toFixed(1) : Math.round(y).toLocaleString("en");
   const line = (x1, y1, x2, y2, more = "") =>
     `<line x1='${x1}' y1='${y1}' x2='${x2}' y2='${y2}' stroke='currentColor' ${more}/>`;
   const words = (x, y, text, anchor = "start") =>
@@ -31,18 +30,20 @@
   function outcome(run, epochs) {
     const said = [];
     if (run.d) {
-      said.push(`diverged at epoch ${run.epochs.at(-1)} of ${epochs}`);
+      said.push(WORDS.diverged(run.epochs.at(-1), epochs));
     } else {
-      said.push(`train ${number(run.t.at(-1))}`);
-      if (run.v) said.push(`validation ${number(run.v.at(-1))} (best ${number(run.b)})`);
+      said.push(`${WORDS.train} ${number(run.t.at(-1))}`);
+      if (run.v) said.push(WORDS.validated(number(run.v.at(-1)), number(run.b)));
     }
-    said.push(`${run.s < 10 ? run.s.toFixed(1) : Math.round(run.s)}\u00a0s`);
-    return said.join(", ");
+    said.push(`${run.s < 10 ? run.s.toFixed(1) : Math.round(run.s)}\u00a0${WORDS.seconds}`);
+    return said.join(WORDS.comma);
   }
 
+  const tell = (run, epochs) => `${run.settings}${WORDS.colon}${outcome(run, epochs)}`;
+
   function advice(run, guess) {
-    if (run.d) return "This run diverged. Try a lower learning rate.";
-    if (run.t.at(-1) > guess) return "Worse than a uniform guess. Try another learning rate.";
+    if (run.d) return WORDS.adviceDiverged;
+    if (run.t.at(-1) > guess) return WORDS.adviceWorse;
     return "";
   }
 
@@ -57,7 +58,8 @@
       const v = Math.log(Math.min(Math.max(value, bottom), top));
       return BOTTOM - (BOTTOM - TOP) * (v - Math.log(bottom)) / (Math.log(top) - Math.log(bottom));
     };
-    const parts = [words(LEFT - 38, TOP - 16, "perplexity"), words(RIGHT, BOTTOM + 36, "epoch", "end")];
+    const parts = [words(LEFT - 38, TOP - 16, WORDS.perplexity),
+      words(RIGHT, BOTTOM + 36, WORDS.epoch, "end")];
     let levels = STEPS.filter((step) => bottom * 0.999 <= step && step <= top * 1.001);
     if (levels.length > 7) levels = levels.filter((step) => `${step}`.startsWith("1"));
     for (const level of levels) {
@@ -72,7 +74,7 @@
     parts.push(line(LEFT, BOTTOM, RIGHT, BOTTOM));
     const dots = "stroke-dasharray='1 4' stroke-width='1.5'";
     parts.push(line(LEFT, y(data.guess), RIGHT, y(data.guess), dots));
-    parts.push(words(RIGHT, y(data.guess) - 7, `uniform guess: ${data.guess}`, "end"));
+    parts.push(words(RIGHT, y(data.guess) - 7, WORDS.guess(data.guess), "end"));
     for (const run of runs) {
       const emphasis = newest.includes(run)
         ? "stroke-width='2.4'" : "stroke-width='1.4' opacity='.8'";
@@ -93,13 +95,13 @@
     }
     if (runs.some((run) => run.v)) {
       for (const [left, dashes, label] of
-        [[RIGHT - 150, "", "train"], [RIGHT - 86, "stroke-dasharray='6 4'", "validation"]]) {
+        [[RIGHT - 150, "", WORDS.train], [RIGHT - 86, "stroke-dasharray='6 4'", WORDS.validation]]) {
         parts.push(line(left - 4, TOP - 20, left + 18, TOP - 20, `stroke-width='1.8' ${dashes}`));
         parts.push(words(left + 24, TOP - 16, label));
       }
     }
-    const told = runs.toReversed().map((run) => `${run.settings}: ${outcome(run, data.epochs)}`);
-    const label = `Perplexity over epochs. ${told.join(". ")}.`;
+    const told = runs.toReversed().map((run) => tell(run, data.epochs));
+    const label = WORDS.picture(told);
     return `<svg role='img' aria-label='${escape(label)}' viewBox='0 0 ${width} ${HEIGHT}'>` +
       `${parts.join("")}</svg>`;
   }
@@ -112,6 +114,9 @@
       (run.w ? `<q>${escape(run.w)}</q>` : "") + `</div>`;
   }
 
+  const ALL = ""; // the menu's value for all labels; no label that there is to choose is empty
+  const name = (label) => WORDS.names[label] ?? label;
+
   function start(panel) {
     const data = JSON.parse(panel.querySelector("script").textContent);
     const labels = Object.keys(data.runs);
@@ -123,17 +128,17 @@
       `value="${Math.max(0, values.indexOf(at))}"><span class="value" aria-hidden="true"></span></div>`;
     const options = labels.length > 1 ? [...labels, ALL] : [];
     const menu = options.length === 0 ? "" :
-      `<div class="control"><label for="${id}-menu">${escape(data.menu)}</label>` +
-      `<select id="${id}-menu">${options.map((o) => `<option>${escape(o)}</option>`).join("")}` +
+      `<div class="control"><label for="${id}-menu">${escape(name(data.menu))}</label>` +
+      `<select id="${id}-menu">` +
+      options.map((o) => `<option value="${escape(o)}">${escape(name(o) || WORDS.all)}</option>`)
+        .join("") +
       `</select></div>`;
     panel.insertAdjacentHTML("beforeend",
-      slider("hidden", "Hidden size", data.sizes, data.size) +
-      slider("rate", "Learning rate", data.rates, data.rate) + menu +
+      slider("hidden", WORDS.hiddenSize, data.sizes, data.size) +
+      slider("rate", WORDS.learningRate, data.rates, data.rate) + menu +
       `<div class="picture"></div><div class="rows"></div>` +
       `<p class="said" role="status"></p>` +
-      `<p class="made">These runs have seed 0 and were computed beforehand on ` +
-      `${escape(data.made)}. ` +
-      `To train your own, open the lesson in JupyterLab.</p>`);
+      `<p class="made">${WORDS.made(`<span lang="en">${escape(data.made)}</span>`)}</p>`);
     const [hidden, rate] = panel.querySelectorAll("input");
     const choice = panel.querySelector("select");
     if (choice) choice.value = ALL;
@@ -154,7 +159,7 @@
         const button = document.createElement("button");
         button.type = "button";
         button.textContent = "✕";
-        button.setAttribute("aria-label", `Remove this run: ${run.settings}`);
+        button.setAttribute("aria-label", `${WORDS.remove}${WORDS.colon}${run.settings}`);
         button.onclick = () => {
           runs = runs.filter((other) => other !== run);
           show();
@@ -172,8 +177,8 @@
       newest = chosen.map((label) => {
         const stored = data.runs[label][i][j];
         const epochs = stored.e ?? data.e;
-        const settings = [label, `${data.sizes[i]} hidden`, `lr ${data.rates[j]}`];
-        return { ...stored, epochs, settings: settings.filter(Boolean).join(", ") };
+        const settings = [name(label), WORDS.hidden(data.sizes[i]), WORDS.rate(data.rates[j])];
+        return { ...stored, epochs, settings: settings.filter(Boolean).join(WORDS.comma) };
       });
       const names = newest.map((run) => run.settings);
       const others = runs.filter((run) => !names.includes(run.settings));
@@ -184,7 +189,7 @@
       runs = [...kept, ...newest];
       show();
       panel.querySelector(".said").textContent =
-        newest.map((run) => `${run.settings}: ${outcome(run, data.epochs)}`).join("; ");
+        newest.map((run) => tell(run, data.epochs)).join("; ");
     }
 
     for (const control of [hidden, rate, choice]) {
