@@ -103,7 +103,7 @@ def test_solutions_get_all_points_and_blanks_get_none(office, tmp_path, name):
         blank = rows[f"blank{language}"]
         assert (blank["points"], blank["to_read"]) == ("0", "0")
         assert "Nothing is written yet" in blank["reason"]
-        assert not row["look_at"] and not blank["look_at"]
+        assert row["look_at"] == "### BEGIN SOLUTION" and not blank["look_at"]
 
 
 def test_the_students_notebooks_are_current(tmp_path):

@@ -177,7 +177,11 @@ def do(page, path):
 def test_formgrader_is_for_the_instructor_alone(pages):
     for name, page in pages.items():
         is_instructor = name == "instructor"
-        assert ask(page, "GET", "formgrader").status == (200 if is_instructor else 404)
+        answer = ask(page, "GET", "formgrader")
+        assert answer.status == (200 if is_instructor else 404)
+        # JupyterLab shows Formgrader in a frame, which JupyterHub forbids by default.
+        policy = answer.headers["content-security-policy"]
+        assert ("frame-ancestors 'self'" in policy) == is_instructor
         page.click(".lm-MenuBar-itemLabel:text-is('Nbgrader')")
         entries = page.locator(".lm-Menu-itemLabel:visible").all_text_contents()
         assert "Assignment List" in entries
