@@ -336,6 +336,8 @@ def checked(arguments):
         raise SystemExit(f"table must be a file in a folder; got {str(arguments.table)!r}")
     if arguments.jobs < 1:
         raise SystemExit(f"jobs must be 1 or more; got {arguments.jobs}")
+    if not hasattr(signal, "SIGALRM"):
+        raise SystemExit("On Windows nothing can stop a cell: grade in a Linux container.")
     if not arguments.no_box and (why := grading.no_box()):
         raise SystemExit(f"{why} With --no-box, submissions have all of your rights.")
     course.mkdir(parents=True, exist_ok=True)
