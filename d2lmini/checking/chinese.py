@@ -20,9 +20,9 @@ CHINESE = {
         "“{name}”与正确结果不同，但不属于任何一种常见错误。",
     "{words} {hint}": "{words}{hint}",
     "It is right for one letter: look at what a step hands to the next, and when.":
-        "只有一个字符时是对的：检查每一步在什么时候把什么传给下一步。",
+        "只有一个字母时是对的：检查每一步在什么时候把什么传给下一步。",
     "It is right for one text: are several of them mixed up?":
-        "只有一个文本时是对的：是不是把几个文本混在一起了？",
+        "只有一段文本时是对的：是不是把几段文本混在一起了？",
     "With {names} = 0 all is right: look at where that is used.":
         "令 {names} = 0 就全对了：检查用到它的地方。",
     " or ": " 或 ",
@@ -104,7 +104,7 @@ CHINESE = {
     "The first state is returned; it must be the last one.":
         "返回的是初始状态；应该返回最后的状态。",
     "The first state is not used: the function begins from zeros.":
-        "没有用到初始状态：函数是从零开始的。",
+        "没有用到初始状态：函数是从全零的状态开始的。",
     "{a} and {b} are returned the wrong way round; the state is ({a}, {b}).":
         "返回的 {a} 和 {b} 顺序反了；状态是 ({a}, {b})。",
     "{name} is returned twice; the state is ({a}, {b}).": "{name} 返回了两次；状态是 ({a}, {b})。",
@@ -122,16 +122,16 @@ CHINESE = {
     "the forget gate": "遗忘门",
     "the output gate": "输出门",
     "the gate": "门",
-    "the candidate": "候选状态",
+    "the candidate": "候选",
     # every cell
     "The state is not carried on: a step starts from the state of the one before.":
         "状态没有传下去：每一步要从上一步的状态开始。",
     "The new state is used for the logits, and then forgotten: keep it for the next step.":
         "新状态只用来算 logits，然后就丢掉了：要留给下一步用。",
     "The text is read from its end.": "文本是从末尾开始读的。",
-    "The candidate goes through σ; it needs tanh.": "候选状态经过的是 σ；应该是 tanh。",
-    "The candidate goes through a ReLU; it needs tanh.": "候选状态经过的是 ReLU；应该是 tanh。",
-    "The candidate has no tanh.": "候选状态少了 tanh。",
+    "The candidate goes through σ; it needs tanh.": "候选经过的是 σ；应该是 tanh。",
+    "The candidate goes through a ReLU; it needs tanh.": "候选经过的是 ReLU；应该是 tanh。",
+    "The candidate has no tanh.": "候选少了 tanh。",
     "The gates go through tanh; they need σ.": "各个门经过的是 tanh；应该是 σ。",
     "The gates have no σ.": "各个门少了 σ。",
     "The gates go through a softmax; they need σ, each number by itself.":
@@ -157,30 +157,30 @@ CHINESE = {
     "The reset gate multiplies the whole sum; only H is to be reset.":
         "重置门乘了整个和；要重置的只有 H。",
     "The reset gate is not used.": "没有用到重置门。",
-    "The candidate uses 1 - R in place of R.": "候选隐状态该用 R，却用了 1 - R。",
+    "The candidate uses 1 - R in place of R.": "候选该用 R，却用了 1 - R。",
     "The candidate uses Z in place of R, or R has the parameters of Z.":
-        "候选隐状态该用 R，却用了 Z，或者 R 用了 Z 的参数。",
+        "候选该用 R，却用了 Z，或者 R 用了 Z 的参数。",
     "R ⊙ H has overwritten the old H; Z is to mix the candidate with the old H.":
-        "R ⊙ H 覆盖了旧的 H；Z 应该把候选隐状态与旧的 H 混合。",
-    "The candidate is made of R @ W_hh without H.": "候选隐状态用的是 R @ W_hh，少了 H。",
+        "R ⊙ H 覆盖了旧的 H；Z 应该把候选与旧的 H 混合。",
+    "The candidate is made of R @ W_hh without H.": "候选用的是 R @ W_hh，少了 H。",
     "1 - Z needs parentheses: without them only Z multiplies the candidate.":
-        "1 - Z 要加括号：不加的话，只有 Z 与候选隐状态相乘。",
+        "1 - Z 要加括号：不加的话，只有 Z 与候选相乘。",
     "Z and 1 - Z are exchanged: Z says how much of the old H is kept.":
         "Z 和 1 - Z 互换了：Z 决定旧的 H 保留多少。",
     "The candidate is added whole; it needs the factor 1 - Z.":
-        "候选隐状态是整个加上去的；要乘以 1 - Z。",
+        "候选是整个加上去的；要乘以 1 - Z。",
     "The old H is added whole; it needs the factor Z.": "旧的 H 是整个加上去的；要乘以 Z。",
     "Z multiplies both the old H and the candidate; the candidate needs 1 - Z.":
-        "旧的 H 和候选隐状态都乘了 Z；候选隐状态要乘以 1 - Z。",
+        "旧的 H 和候选都乘了 Z；候选要乘以 1 - Z。",
     "H is mixed with the reset gate; it needs the update gate Z.":
         "混合新旧 H 时用了重置门；应该用更新门 Z。",
     "H is the candidate; Z must mix it with the old H, before that is overwritten.":
-        "H 就是候选隐状态；要用 Z 把它和旧的 H 混合，而且要在旧的 H 被覆盖之前。",
+        "H 就是候选；要用 Z 把它和旧的 H 混合，而且要在旧的 H 被覆盖之前。",
     "The old H is missing from the new one.": "新的 H 里少了旧的 H。",
     "There is a tanh around the new H; it belongs only into the candidate.":
-        "新的 H 外面多了一个 tanh；tanh 只用在候选隐状态里。",
+        "新的 H 外面多了一个 tanh；tanh 只用在候选里。",
     "The logits are made of the candidate; they are made of the new H.":
-        "logits 是用候选隐状态算的；应该用新的 H。",
+        "logits 是用候选算的；应该用新的 H。",
     # lstm
     "H is O ⊙ C; there must be a tanh around C.": "H 成了 O ⊙ C；C 外面必须有 tanh。",
     "There is a σ around C where H needs tanh.": "算 H 时 C 外面是 σ；应该是 tanh。",
@@ -191,14 +191,14 @@ CHINESE = {
     "The forget gate is not used.": "没有用到遗忘门。",
     "The old C is not used.": "没有用到旧的 C。",
     "The candidate is not used: C is only what is left of the old C.":
-        "没有用到候选记忆元：C 里只有旧的 C 留下的部分。",
+        "没有用到候选：C 里只有旧的 C 留下的部分。",
     "The forget gate stands where the output gate belongs.": "该用输出门的地方用了遗忘门。",
     "The output gate stands where the forget gate belongs.": "该用遗忘门的地方用了输出门。",
-    "H is made of the candidate; it is made of the new C.": "H 是用候选记忆元算的；应该用新的 C。",
+    "H is made of the candidate; it is made of the new C.": "H 是用候选算的；应该用新的 C。",
     "The forget gate goes through tanh; it needs σ.": "遗忘门经过的是 tanh；应该是 σ。",
     "The output gate goes through tanh; it needs σ.": "输出门经过的是 tanh；应该是 σ。",
-    "The old C stands where the candidate belongs.": "该用候选记忆元的地方用了旧的 C。",
-    "The candidate has overwritten the old C.": "候选记忆元覆盖了旧的 C。",
+    "The old C stands where the candidate belongs.": "该用候选的地方用了旧的 C。",
+    "The candidate has overwritten the old C.": "候选覆盖了旧的 C。",
     "F multiplies the whole sum; it belongs to the old C alone.": "F 乘了整个和；它只该乘旧的 C。",
     "C itself goes through the tanh; only H is made of tanh(C).":
         "C 自己经过了 tanh；只有算 H 时才用 tanh(C)。",
@@ -208,7 +208,7 @@ CHINESE = {
     "The logits are made of tanh(C); they are made of H, which has the output gate.":
         "logits 是用 tanh(C) 算的；应该用 H，它还乘了输出门。",
     "The logits are made of the candidate; they are made of H.":
-        "logits 是用候选记忆元算的；应该用 H。",
+        "logits 是用候选算的；应该用 H。",
     "C is not carried on: every step starts from the first C.":
         "C 没有传下去：每一步都从初始的 C 开始。",
     "H is not carried on: every step starts from the first H.":
@@ -226,37 +226,37 @@ CHINESE = {
     "The input gate multiplies the old C, too; that needs F.":
         "输入门也乘了旧的 C；旧的 C 要乘以 F。",
     "The forget gate multiplies the candidate, too; that needs I.":
-        "遗忘门也乘了候选记忆元；候选记忆元要乘以 I。",
+        "遗忘门也乘了候选；候选要乘以 I。",
     "The candidate has the factor 1 - F, as if this were a GRU; it needs I.":
-        "候选记忆元乘了 1 - F，好像这是 GRU；应该乘以 I。",
+        "候选乘了 1 - F，好像这是 GRU；应该乘以 I。",
     # coupled
     "The factor 1 - F is not used.": "没有用到因子 1 - F。",
     "The output gate stands where the factor 1 - F belongs.": "该用因子 1 - F 的地方用了输出门。",
     "F and 1 - F are exchanged: F belongs to the old C.": "F 和 1 - F 互换了：F 要乘旧的 C。",
     "1 - F needs parentheses: without them only F multiplies the candidate.":
-        "1 - F 要加括号：不加的话，只有 F 与候选记忆元相乘。",
+        "1 - F 要加括号：不加的话，只有 F 与候选相乘。",
     "1 - F stands where the output gate belongs.": "该用输出门的地方用了 1 - F。",
-    "The candidate has the factor 1 - O; it needs 1 - F.": "候选记忆元乘了 1 - O；应该乘以 1 - F。",
+    "The candidate has the factor 1 - O; it needs 1 - F.": "候选乘了 1 - O；应该乘以 1 - F。",
     "The candidate has the factor F, like the old C; it needs 1 - F.":
-        "候选记忆元和旧的 C 一样乘了 F；应该乘以 1 - F。",
+        "候选和旧的 C 一样乘了 F；应该乘以 1 - F。",
     # mgu
     "The gate multiplies after the product with W_hh; it is to do so before.":
         "门是在与 W_hh 相乘之后才乘的；应该在之前乘。",
     "The gate multiplies the product with W_hh and b_h, too; it is to multiply H.":
         "门乘了与 W_hh 的乘积，连 b_h 也乘了；应该乘 H。",
     "The gate multiplies the whole sum; it is to multiply H.": "门乘了整个和；应该乘 H。",
-    "The gate does not multiply the H that the candidate sees.": "候选隐状态用到的 H 没有乘以门。",
-    "The candidate uses 1 - F in place of F.": "候选隐状态该用 F，却用了 1 - F。",
+    "The gate does not multiply the H that the candidate sees.": "候选用到的 H 没有乘以门。",
+    "The candidate uses 1 - F in place of F.": "候选该用 F，却用了 1 - F。",
     "F ⊙ H has overwritten the old H; the new H is made of the old one.":
         "F ⊙ H 覆盖了旧的 H；新的 H 要用旧的 H 来算。",
     "F and 1 - F are exchanged: F says how much of the candidate comes in.":
-        "F 和 1 - F 互换了：F 决定加入多少候选隐状态。",
-    "The candidate is added whole; it needs the factor F.": "候选隐状态是整个加上去的；要乘以 F。",
+        "F 和 1 - F 互换了：F 决定加入多少候选。",
+    "The candidate is added whole; it needs the factor F.": "候选是整个加上去的；要乘以 F。",
     "The old H is added whole; it needs the factor 1 - F.": "旧的 H 是整个加上去的；要乘以 1 - F。",
     "1 - F needs parentheses: without them only F multiplies the old H.":
         "1 - F 要加括号：不加的话，只有 F 与旧的 H 相乘。",
     "H is the candidate; the gate must mix it with the old H, before that is overwritten.":
-        "H 就是候选隐状态；要用门把它和旧的 H 混合，而且要在旧的 H 被覆盖之前。",
+        "H 就是候选；要用门把它和旧的 H 混合，而且要在旧的 H 被覆盖之前。",
     # deep
     "The second layer reads X; it must read H of the first layer.":
         "第二层读的是 X；应该读第一层的 H。",
@@ -285,32 +285,32 @@ CHINESE = {
     "H1 and H2 are taken out of the state the wrong way round; it is (H1, H2).":
         "从状态里取出 H1 和 H2 时顺序反了；状态是 (H1, H2)。",
     # bidirectional
-    "The backward direction reads the text forwards.": "反向 RNN 是从前往后读文本的。",
+    "The backward direction reads the text forwards.": "反向是从前往后读文本的。",
     "The backward states are not turned round: step t must meet step t.":
         "反向的状态没有翻转回来：第 t 步必须对上第 t 步。",
     "The backward direction reads the text forwards, and its states are turned round.":
-        "反向 RNN 是从前往后读文本的，而它的状态又被翻转了。",
+        "反向是从前往后读文本的，而它的状态又被翻转了。",
     "The texts of the batch are turned round in place of the steps: flip axis 0.":
         "翻转的是小批量里的文本，而不是时间步：要翻转轴 0。",
     "The backward direction gets the batch turned round, not the steps: flip axis 0, not 1.":
-        "给反向 RNN 翻转的是文本，而不是时间步：要翻转轴 0，而不是轴 1。",
-    "The halves are exchanged: the forward H comes first.": "两半互换了：前向的 H 在前。",
-    "The output layer reads the forward H twice.": "输出层读了两次前向的 H。",
+        "反向读之前，翻转的是文本，而不是时间步：要翻转轴 0，而不是轴 1。",
+    "The halves are exchanged: the forward H comes first.": "两半互换了：正向的 H 在前。",
+    "The output layer reads the forward H twice.": "输出层读了两次正向的 H。",
     "The output layer reads the backward H twice.": "输出层读了两次反向的 H。",
-    "Both directions use the parameters of the forward one.": "两个方向用的都是前向的参数。",
+    "Both directions use the parameters of the forward one.": "两个方向用的都是正向的参数。",
     "Both directions use W_xhf.": "两个方向用的都是 W_xhf。",
     "Both directions use W_hhf.": "两个方向用的都是 W_hhf。",
     "Both directions use b_hf.": "两个方向用的都是 b_hf。",
     "The backward direction goes on from the forward direction's last H.":
-        "反向 RNN 接着用了前向 RNN 最后的 H。",
+        "反向接着用了正向最后的 H。",
     "Both directions begin from the forward direction's first H.":
-        "两个方向都从前向的初始 H 开始。",
+        "两个方向都从正向的初始 H 开始。",
     "The backward state that is returned has read one letter; the one at step 0 has read all.":
-        "返回的反向状态只读了一个字符；第 0 步的状态才读完了全部字符。",
+        "返回的反向状态只读了一个字母；第 0 步的状态才读完了全部字母。",
     "The states that are returned have read one letter each; the last ones have read all.":
-        "返回的两个状态都只读了一个字符；最后的状态才读完了全部字符。",
+        "返回的两个状态都只读了一个字母；最后的状态才读完了全部字母。",
     "There is a σ where both directions have tanh.": "两个方向里该用 tanh 的地方用了 σ。",
-    "The forward direction has no tanh.": "前向少了 tanh。",
+    "The forward direction has no tanh.": "正向少了 tanh。",
     "The backward direction has no tanh.": "反向少了 tanh。",
     "The states are not carried on: every step starts from the first ones.":
         "状态没有传下去：每一步都从初始状态开始。",
@@ -348,13 +348,13 @@ CHINESE = {
     "Keys and values are exchanged: a token is to lead to its index.":
         "键和值互换了：要由词元查到它的索引。",
     # batches
-    "Y is the same as X; it is to be one token ahead.": "Y 和 X 一样；Y 应该超前一个词元。",
-    "Y is two tokens ahead of X; it is to be one.": "Y 比 X 超前两个词元；应该只超前一个。",
+    "Y is the same as X; it is to be one token ahead.": "Y 和 X 一样；Y 应该取 X 的下一个词元。",
+    "Y is two tokens ahead of X; it is to be one.": "Y 取的是 X 之后第二个词元；应该取第一个。",
     "X and Y are exchanged.": "X 和 Y 互换了。",
     "The offset is not used.": "没有用到 offset。",
     "The offset is used for X and not for Y.": "X 用了 offset，而 Y 没有用。",
     "The batches are turned: a row is a text, (batch_size, num_steps).":
-        "小批量被转置了：每行是一个文本，形状是 (batch_size, num_steps)。",
+        "小批量被转置了：每行是一段文本，形状是 (batch_size, num_steps)。",
     "A row goes on in the next row; it is to go on in the same row of the next batch.":
         "一行接到了下一行；应该接到下一个小批量的同一行。",
     "A text runs down a column of the corpus; each row is to be one stretch of it.":
@@ -400,7 +400,7 @@ CHINESE = {
     "The logarithm has base 10, the power base e; both need the same base.":
         "对数以 10 为底，幂以 e 为底；两者的底必须相同。",
     "This is exp of an entropy: -log p has the weight p; all of them count the same.":
-        "这是熵的指数：每个 -log p 都乘了权重 p；它们的权重应该相同。",
+        "这是对熵取 exp 的结果：每个 -log p 都乘了权重 p；它们的权重应该相同。",
     "This is the mean probability.": "这是平均概率。",
     "The logarithm is missing: take the mean of the logarithms.": "少了对数：应该对对数取平均。",
     "The product of many probabilities becomes 0 in the computer; add their logarithms.":
@@ -408,7 +408,7 @@ CHINESE = {
     "The sum is divided by one less than there are probabilities.": "总和除以的是概率个数减 1。",
     "This is the median in place of the mean.": "这是中位数；应该用平均值。",
     "The probabilities are kept above {least}: an impossible letter must cost more than that.":
-        "概率被限制在 {least} 以上：不可能的字符，代价要比这更大。",
+        "概率被限制在 {least} 以上：不可能的字母，代价要比这更大。",
     # clip
     "Each gradient is clipped by a norm of its own; there is one norm for all of them.":
         "每个梯度都按自己的范数裁剪了；所有梯度合起来只有一个范数。",
@@ -442,14 +442,14 @@ CHINESE = {
     "0 / 0 where all gradients are zero; they are to stay zero.":
         "梯度全为零时成了 0 / 0；应该保持为零。",
     "The fraction is upside down: the factor is min(1, theta / norm).":
-        "分数写反了：因子是 min(1, theta / norm)。",
+        "分子和分母写反了：因子是 min(1, theta / norm)。",
     "Gradients that are too long are set to zero; they are to be scaled.":
         "过大的梯度被设成了零；应该缩放。",
     # masked_mean
     "Padding is read as text: both the sum and the division must stop where a text ends.":
         "填充被当成了文本：求和与除法都只能算到文本结束为止。",
     "The sum is right, but it is divided by num_steps: each text has a length of its own.":
-        "总和是对的，但除以的是 num_steps：每个文本有自己的长度。",
+        "总和是对的，但除以的是 num_steps：每段文本有自己的长度。",
     "The mask is forgotten in the sum: the padding must not count there either.":
         "求和时忘了掩码：填充也不能算进总和。",
     "The mask is one step too long: step t counts where t < length, and t begins with 0.":
@@ -458,11 +458,11 @@ CHINESE = {
         "掩码短了一步：t < length 的步都要算，t 从 0 开始。",
     "The sum and the division both take one step too many.": "求和与除法都多算了一步。",
     "It is divided by the greatest length: each text has a length of its own.":
-        "除以的是最大长度：每个文本有自己的长度。",
+        "除以的是最大长度：每段文本有自己的长度。",
     "It is divided by all words of the batch: each text has a length of its own.":
-        "除以的是小批量的总词数：每个文本有自己的长度。",
+        "除以的是小批量的总词数：每段文本有自己的长度。",
     "Every text is cut where the shortest one ends: each text has a length of its own.":
-        "所有文本都在最短的文本结束处截断了：每个文本有自己的长度。",
+        "所有文本都在最短的文本结束处截断了：每段文本有自己的长度。",
     "This is the sum: divide it by the lengths.": "这是总和：还要除以 lengths。",
     "This is the sum over all steps: the mask and the division are missing.":
         "这是所有时间步的总和：少了掩码和除法。",
@@ -473,7 +473,7 @@ CHINESE = {
     "This is the last step of the batch, which is padding for a shorter text.":
         "这是小批量的最后一步；对较短的文本来说，那是填充。",
     "The mean goes over the texts, too: each text has a mean of its own.":
-        "连各个文本也一起平均了：每个文本有自己的平均值。",
+        "连各段文本也一起平均了：每段文本有自己的平均值。",
     "This is the maximum over the words; take the mean.": "这是各个词的最大值；应该取平均值。",
     # last_states
     "outputs[-1] is the batch's last step: padding for a shorter text, for both halves.":
@@ -481,46 +481,46 @@ CHINESE = {
     "The backward half is wrong: at the last word it has read one word. At step 0 it has read all.":
         "反向的一半不对：在最后一个词那里它只读了一个词，到第 0 步才读完全部。",
     "The forward half is wrong: at step 0 it has read one word. At the last word it has read all.":
-        "前向的一半不对：在第 0 步它只读了一个词，到最后一个词才读完全部。",
+        "正向的一半不对：在第 0 步它只读了一个词，到最后一个词才读完全部。",
     "The forward half comes from the batch's last step, which is padding for a shorter text.":
-        "前向的一半取自小批量的最后一步；对较短的文本来说，那是填充。",
+        "正向的一半取自小批量的最后一步；对较短的文本来说，那是填充。",
     "The backward half comes from the batch's last step: it goes backwards, and ends at step 0.":
         "反向的一半取自小批量的最后一步：反向是倒着读的，到第 0 步才结束。",
     "The steps are exchanged: the forward half ends at the last word, the backward half at step 0.":
-        "时间步互换了：前向在最后一个词结束，反向在第 0 步结束。",
+        "时间步互换了：正向在最后一个词结束，反向在第 0 步结束。",
     "The forward half comes one step too late: the last word stands at step length - 1.":
-        "前向的一半晚了一步：最后一个词在第 length - 1 步。",
+        "正向的一半晚了一步：最后一个词在第 length - 1 步。",
     "The forward half comes one step too early: the last word stands at step length - 1.":
-        "前向的一半早了一步：最后一个词在第 length - 1 步。",
+        "正向的一半早了一步：最后一个词在第 length - 1 步。",
     "The forward half is the first text's in every row: index steps and texts together.":
-        "每一行的前向一半都取自第一个文本：时间步和文本要一起索引。",
-    "The first text's length is used for all texts.": "所有文本都用了第一个文本的长度。",
-    "The halves are exchanged: the forward one comes first.": "两半互换了：前向的在前。",
+        "每一行的正向一半都取自第一段文本：时间步和文本要一起索引。",
+    "The first text's length is used for all texts.": "所有文本都用了第一段文本的长度。",
+    "The halves are exchanged: the forward one comes first.": "两半互换了：正向的在前。",
     "The forward half stands twice; the second one must be the backward half.":
-        "前向的一半出现了两次；第二个应该是反向的一半。",
+        "正向的一半出现了两次；第二个应该是反向的一半。",
     "The backward half stands twice; the first one must be the forward half.":
-        "反向的一半出现了两次；第一个应该是前向的一半。",
+        "反向的一半出现了两次；第一个应该是正向的一半。",
     "These are means over the words; take each direction's last state.":
         "这是各个词的平均值；应该取每个方向最后的状态。",
     # decoder_inputs
     "The decoder reads the letter that it is to guess: the inputs must be one step behind.":
-        "解码器读到了它要猜的字符：输入必须晚一步。",
+        "解码器读到了它要猜的字母：输入必须晚一步。",
     "The shift goes the wrong way: the decoder reads the letter after the one that it guesses.":
-        "移动的方向反了：解码器读到了它要猜的字符的下一个。",
+        "移动的方向反了：解码器读到的，是它要猜的字母的下一个。",
     "The shift goes the wrong way, and the first letter comes last.":
-        "移动的方向反了，第一个字符排到了最后。",
+        "移动的方向反了，第一个字母排到了最后。",
     "The last letter comes first; bos must come first, and the last letter is left out.":
-        "最后一个字符排到了最前面；最前面应该是 bos，最后一个字符要去掉。",
+        "最后一个字母排到了最前面；最前面应该是 bos，最后一个字母要去掉。",
     "bos stands in the place of the first letter: all letters have to move one step.":
-        "bos 占了第一个字符的位置：所有字符都要往后移一步。",
+        "bos 占了第一个字母的位置：所有字母都要往后移一步。",
     "bos comes last; it must come first.": "bos 排在了最后；应该排在最前面。",
-    "The letters are two steps behind; one is enough.": "字符晚了两步；晚一步就够了。",
+    "The letters are two steps behind; one is enough.": "字母晚了两步；晚一步就够了。",
     "The shift goes over the texts; it must go over the steps, axis 0.":
-        "移动是沿文本的轴进行的；应该沿时间步，也就是轴 0。",
+        "移动时沿的是文本的轴；应该沿时间步，也就是轴 0。",
     "Every input is bos; after the first step the decoder reads the target's letters.":
-        "所有输入都是 bos；第一步之后，解码器应该读目标里的字符。",
+        "所有输入都是 bos；第一步之后，解码器应该读目标里的字母。",
     "The first row is 0; it must be bos.": "第一行是 0；应该是 bos。",
     "The first letter stands twice; bos must come first.":
-        "第一个字符出现了两次；最前面应该是 bos。",
-    "The letters are turned round.": "字符的顺序被颠倒了。",
+        "第一个字母出现了两次；最前面应该是 bos。",
+    "The letters are turned round.": "字母的顺序颠倒了。",
 }  # fmt: skip
