@@ -24,7 +24,7 @@ def main():
     asked = json.load(sys.stdin)
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what a program of the submission writes
-    # The kernel runs in this process: a second one would take most of a second to start.
+    # The kernel runs in this process: there is no second one to start, to ask and to watch.
     manager = InProcessKernelManager()
     manager.start_kernel()
     shell = manager.kernel.shell
