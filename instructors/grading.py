@@ -66,7 +66,9 @@ class Restore(NbGraderPreprocessor):
                 about = cell.metadata.pop("nbgrader", None)
                 name = about.get("grade_id") if isinstance(about, dict) else None
                 if isinstance(name, str) and name in known:
-                    cell.metadata["nbgrader"] = known.pop(name)[1]
+                    ours, cell.metadata["nbgrader"] = known.pop(name)
+                    if cell.source.strip() == NO_ANSWER:  # then it is as it was handed out
+                        cell.source = ours.source
                 cell.source = cell.source.replace("\r\n", "\n")  # as Windows writes them
             for cell, about in known.values():
                 if about["grade"]:
@@ -96,8 +98,7 @@ class Run(NbGraderPreprocessor):
         for cell in filter(is_grade, nb.cells):
             about = cell.metadata.nbgrader
             if is_solution(cell):  # an answer in words: a person reads it, if there is one
-                untouched = cell.source.strip() in ("", NO_ANSWER)
-                if not untouched and determine_grade(cell)[0] is None:
+                if cell.source.strip() and determine_grade(cell)[0] is None:
                     to_read += about.points
                 else:
                     reasons.append(f"{about.grade_id}: no answer")

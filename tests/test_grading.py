@@ -104,6 +104,8 @@ def test_solutions_get_all_points_and_blanks_get_none(office, tmp_path, name):
         assert (blank["points"], blank["to_read"]) == ("0", "0")
         assert "Nothing is written yet" in blank["reason"]
         assert row["look_at"] == "### BEGIN SOLUTION" and not blank["look_at"]
+        with Gradebook(f"sqlite:///{office.HERE / 'gradebook.db'}", "d2lmini") as book:
+            assert not book.find_submission(name, f"blank{language}").needs_manual_grade
 
 
 def test_the_students_notebooks_are_current(tmp_path):
