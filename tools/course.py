@@ -133,9 +133,8 @@ def badge(path):
 
 
 def title(path, nb):
-    first = nb.cells[0] if nb.cells else {}
     heading = re.match(r"# (.+)", written(nb))
-    if first.get("cell_type") != "markdown" or not heading:
+    if not heading or nb.cells[0].cell_type != "markdown":
         stop(path, "its first cell must be Markdown and begin with the title, '# ...'")
     return heading[1].strip()
 
@@ -285,18 +284,24 @@ def generate():
     generate_chinese(notebooks)
 
 
+def translations(notebooks):
+    """(path, notebook, path of its translation, the translation: empty where there is none yet)."""
+    for path, nb in notebooks.items():
+        if COURSE in path.parents:
+            translated, old = CHINESE / path.relative_to(COURSE), nbformat.v4.new_notebook()
+            if translated.exists():
+                old = nbformat.read(translated, as_version=4)
+            yield path, nb, translated, old
+
+
 def generate_chinese(notebooks):
     """Bring the Chinese notebooks in step with the English ones."""
     if not CHINESE.is_dir():  # a copy of the course in English only
         return
-    chinese = {}
-    for path, nb in notebooks.items():
-        if COURSE in path.parents:
-            translated = CHINESE / path.relative_to(COURSE)
-            old = nbformat.v4.new_notebook()
-            if translated.exists():
-                old = nbformat.read(translated, as_version=4)
-            chinese[translated] = translation.bring_in_step(path, nb, old)
+    chinese = {
+        translated: translation.bring_in_step(path, nb, old)
+        for path, nb, translated, old in translations(notebooks)
+    }
     for path, nb in chinese.items():
         write_navigation(path, chinese)
         write_notebook(path, nb)
@@ -384,14 +389,9 @@ def homework():
 def faults_of_chinese():
     """What of the Chinese edition is to be done: (file, what is wrong), one by one."""
     glossary = translation.read_glossary(CHINESE / "glossary.md")
-    for path, nb in read_notebooks().items():
-        if COURSE in path.parents:
-            translated = CHINESE / path.relative_to(COURSE)
-            old = nbformat.v4.new_notebook()
-            if translated.exists():
-                old = nbformat.read(translated, as_version=4)
-            for fault in translation.faults(path, nb, old, glossary):
-                yield translated, fault
+    for path, nb, translated, old in translations(read_notebooks()):
+        for fault in translation.faults(path, nb, old, glossary):
+            yield translated, fault
     for page, translated in PAGES.items():
         texts = (path.read_text(encoding="utf-8") for path in (page, translated))
         for fault in translation.faults_of_page(*texts):

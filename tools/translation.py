@@ -18,6 +18,7 @@ import nbformat
 HASH = "translates"  # in a cell's metadata: the English cell that it translates
 NEXT = "translates_next"  # the English cell below the mark DUE, until that is translated
 DUE = "<!-- to translate; in English: -->"
+BLOCK = r"(?ms)^```.*?^```"  # of code, in Markdown
 GENERATED = r"\s*<!-- navigation -->\s*.*"  # a line that course.py writes
 PUBLISHED = r"(<!-- published -->\n)(?:\n\[.*\n)?"  # and a line of links in a published copy
 SET_UP = "# 准备：已经装好 d2lmini 时什么也不做；在别处（例如 Colab）会安装它。"
@@ -29,9 +30,13 @@ import os
 os.environ["D2LMINI_LANGUAGE"] = "zh"  # d2l.check 用中文回答"""
 
 
+def is_set_up(cell):
+    return "set-up" in cell.metadata.get("tags", [])
+
+
 def own_text(cell):
     """What a person wrote in a cell: nothing of the parts that course.py generates."""
-    if "set-up" in cell.metadata.get("tags", []):
+    if is_set_up(cell):
         return ""
     return re.sub(GENERATED, "", cell.source)
 
@@ -72,7 +77,7 @@ def bring_in_step(path, original, translation):
             continue
         new = nbformat.from_dict(cell)
         new.metadata[HASH] = digest(cell)
-        if "set-up" in cell.metadata.get("tags", []):
+        if is_set_up(cell):
             new.source = set_up(path, cell)
         elif in_step(cell, translated):
             new.source = translated.source
@@ -137,10 +142,10 @@ def faults_of_cell(path, cell, translated, glossary):
     elif cell.cell_type == "code":
         if json.dumps(cell.outputs) != json.dumps(translated.outputs):
             yield "its outputs are not those of the English cell"
-        set_up_cell = "set-up" in cell.metadata.get("tags", [])
-        wanted, found = code_of(cell.source), code_of(translated.source)
-        if set_up_cell:
+        if is_set_up(cell):
             wanted, found = set_up(path, cell), translated.source
+        else:
+            wanted, found = code_of(cell.source), code_of(translated.source)
         if wanted != found:
             yield f"its code differs:\n{first_difference(wanted, found)}"
     else:
@@ -181,28 +186,25 @@ def faults_of_text(original, translated, glossary):
 
 def without_code(text):
     """Text without code and formulas; a letter stands for each, between the marks."""
-    text = re.sub(r"(?ms)^```.*?^```", "", text)
-    text = re.sub(r"(`+).*?\1", "`c`", text)
+    text = re.sub(r"(`+).*?\1", "`c`", re.sub(BLOCK, "", text))
     return re.sub(r"(?s)\$\$.*?\$\$|\$[^$\n]+\$", "$f$", text)
 
 
 def headings(text):
-    return re.findall(r"(?m)^#+(?= )", re.sub(r"(?ms)^```.*?^```", "", text))
+    return re.findall(r"(?m)^#+(?= )", re.sub(BLOCK, "", text))
 
 
 def formulas(text):
-    text = re.sub(r"(?ms)^```.*?^```", "", text)
-    text = re.sub(r"(`+).*?\1", "", text)
+    text = re.sub(r"(`+).*?\1", "", re.sub(BLOCK, "", text))
     found = re.findall(r"(?s)\$\$.*?\$\$|\$[^$\n]+\$", text)
     return sorted(re.sub(r"\\text\{[^}]*\}", r"\\text{}", " ".join(one.split())) for one in found)
 
 
 def code_spans(text):
     """Code in a sentence, and blocks of it, but for a block's comments."""
-    blocks = re.findall(r"(?ms)^```.*?^```", text)
-    blocks = [re.sub(r"(?m)\s*#.*$", "", block) for block in blocks]
-    text = re.sub(r"(?ms)^```.*?^```", "", text)
-    return sorted([*blocks, *(one[1] for one in re.findall(r"(`+)(.*?)\1", text))])
+    blocks = [re.sub(r"(?m)\s*#.*$", "", block) for block in re.findall(BLOCK, text)]
+    spans = re.findall(r"(`+)(.*?)\1", re.sub(BLOCK, "", text))
+    return sorted([*blocks, *(span for _, span in spans)])
 
 
 def links(text):
@@ -265,7 +267,7 @@ def faults_of_page(page, translated):
     mark = f"<!-- translates {hashlib.sha256(text.encode()).hexdigest()[:12]} -->"
     if mark not in translated:
         yield f"the English page has changed: when this one says the same, end it with {mark}"
-    blocks, found = (re.findall(r"(?ms)^```.*?^```", text) for text in (page, translated))
+    blocks, found = (re.findall(BLOCK, text) for text in (page, translated))
     if blocks != [block.replace("course/zh/", "course/") for block in found]:
         yield "the blocks of code differ"
     for words in dead_stars(translated):

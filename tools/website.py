@@ -195,7 +195,7 @@ def contents_page(lessons, language):
     cards = []
     for name, nb in lessons.items():
         about = course.promise(HOME[language] / name, nb)
-        link = f"[{label(name, nb)}]({name})"
+        link = f"[{course.label(HOME[language] / name, nb)}]({name})"
         picture = f"![{thumbnail(nb)[1]}](thumbnails/{Path(name).stem}.png)"
         cards.append(f":::{{container}} lesson-card\n{picture}\n\n{link}\n\n{about}\n:::")
     page = (SITE / ("index.md" if language == "en" else "index.zh.md")).read_text(encoding="utf-8")
@@ -210,10 +210,6 @@ def contents_page(lessons, language):
     return page + tree(
         words["about"], "instructors/README", "instructors/hub/README", "CONTRIBUTING"
     )
-
-
-def label(name, nb):
-    return course.label(course.ROOT / name, nb)
 
 
 def thumbnail(nb):
@@ -248,7 +244,9 @@ def in_plain_words(caption):
 
 
 def solutions_page(solved, lessons, language):
-    labels = {Path(name).stem: label(name, nb) for name, nb in lessons.items()}
+    labels = {
+        Path(name).stem: course.label(HOME[language] / name, nb) for name, nb in lessons.items()
+    }
     names = [Path(name).stem for name in solved]
     rows = [f"- [{labels[name]}]({name}.ipynb)" for name in names]
     entries = [f"{labels[name]} <{name}>" for name in names]
