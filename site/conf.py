@@ -186,8 +186,7 @@ def repository_links(text, path, source):
 
     code = r"(?s:```.*?```)|`[^`\n]+`"
     link = r"(?<!!)\[((?:[^][]|!\[[^]]*\]\([^)]*\))*)\]\(([^()\s]+)\)"
-    text = re.sub(rf"{code}|{link}", lambda m: m[0] if m[2] is None else lead(m), text)
-    return text.replace("](../images/", "](images/")  # website.py puts them into both trees
+    return re.sub(rf"{code}|{link}", lambda m: m[0] if m[2] is None else lead(m), text)
 
 
 def prepare(app, doctree):

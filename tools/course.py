@@ -302,6 +302,8 @@ def generate_chinese(notebooks):
         translated: translation.bring_in_step(path, nb, old)
         for path, nb, translated, old in translations(notebooks)
     }
+    for picture in (COURSE / "images").glob("*.png"):  # JupyterLab shows nothing above zh/
+        write(CHINESE / "images" / picture.name, picture.read_bytes())
     for path, nb in chinese.items():
         write_navigation(path, chinese)
         write_notebook(path, nb)

@@ -210,7 +210,7 @@ def code_spans(text):
 def links(text):
     """Where the links lead, without the headings, which have other names."""
     found = re.findall(r"\]\(([^)\s]+)\)", without_code(text))
-    return sorted(re.sub(r"#.+", "#", target).replace("../images/", "images/") for target in found)
+    return sorted(re.sub(r"#.+", "#", target) for target in found)
 
 
 def dead_stars(text):

@@ -34,12 +34,13 @@ AT = {"en": "course/", "zh": ""}  # where the lessons stand in their tree
 FOLDER = {"en": "", "zh": "zh/"}  # where the tree stands in the website
 PAGES = {  # what is taken as it is
     "en": (
-        "course/*.ipynb", "course/solutions/*.ipynb", "course/homework/*.ipynb",
-        "course/homework/README.md", "instructors/README.md", "instructors/hub/README.md",
-        "CONTRIBUTING.md",
+        "course/*.ipynb", "course/images/*.png", "course/solutions/*.ipynb",
+        "course/homework/*.ipynb", "course/homework/README.md", "instructors/README.md",
+        "instructors/hub/README.md", "CONTRIBUTING.md",
     ),
     "zh": (
-        "*.ipynb", "solutions/*.ipynb", "homework/*.ipynb", "homework/README.md", "glossary.md",
+        "*.ipynb", "images/*.png", "solutions/*.ipynb", "homework/*.ipynb",
+        "homework/README.md", "glossary.md",
     ),
 }  # fmt: skip
 CONTENTS = {  # instead of these there are the two contents pages
@@ -161,8 +162,6 @@ def gather(source, language):
     at = AT[language]
     for name, path in pages_as_they_are(language).items():
         put(name, path.read_bytes())
-    for path in sorted(course.COURSE.glob("images/*.png")):
-        put(f"{at}images/{path.name}", path.read_bytes())
     notebooks = {
         name: nbformat.read(path, as_version=4)
         for name, path in pages_as_they_are(language).items()
