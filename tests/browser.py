@@ -83,6 +83,7 @@ def _server(folder, own):
         path.parent.mkdir(parents=True)
         path.write_text(json.dumps(settings), encoding="utf-8")
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--notebook-dir={folder}"]
+    command.append("--port=0")  # one of its own: of two that start at once, both may take 8888
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")
     with open(own / "log", "wb") as log:
