@@ -20,9 +20,8 @@ import re
 import shutil
 import signal
 import sys
-import threading
 import warnings
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
@@ -73,71 +72,51 @@ INSIDE = {path.stem for path in Path(d2lmini.__file__).parent.iterdir()} - {"__i
 def submissions(folder):
     """The files of every student: {student: paths}."""
     found = {}
-    for entry in sorted(folder.iterdir()):
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir():
-            paths = [path for path in sorted(entry.rglob("*")) if path.is_file()]
-            found[entry.name] = [path for path in paths if not is_rubbish(path)]
-        else:
-            name = entry.stem if entry.suffix == ".ipynb" else entry.name
-            found[entry.name if name in found else name] = [entry]
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        if any(part.startswith((".", "__MACOSX")) for part in parts):
+            continue  # an editor or an operating system made it
+        is_file = not path.is_dir()
+        student = parts[0].removesuffix(".ipynb") if is_file and len(parts) == 1 else parts[0]
+        found.setdefault(student, []).extend([path] if is_file else [])
     return found
-
-
-def is_rubbish(path):
-    """Whether an editor or an operating system made this file."""
-    return path.name.startswith(".") or {"__MACOSX", ".ipynb_checkpoints"} & set(path.parts)
 
 
 def choose(paths, assignment):
     """The one notebook that counts, and the others; ValueError where there is none."""
     notebooks = [path for path in paths if path.suffix == ".ipynb"]
     named = [path for path in notebooks if path.stem == assignment] or notebooks
-    if not paths:
-        raise ValueError("nothing was handed in")
-    if not named:
-        raise ValueError(f"this is no notebook: {', '.join(path.name for path in paths[:3])}")
-    if len(named) > 1:
-        names = ", ".join(path.name for path in named[:3])
-        raise ValueError(f"{len(named)} notebooks were handed in ({names}); which one counts?")
+    if len(named) != 1:
+        got = ", ".join(path.name for path in (named or paths)[:3]) or "nothing"
+        raise ValueError(f"it must be one notebook; got {got}")
     return named[0], [path for path in notebooks if path != named[0]]
 
 
 def read(path):
-    """A submitted notebook's cells, and nothing else of it; ValueError where it is none."""
-    if not path.is_file():
-        raise ValueError("this is no file")
-    size = path.stat().st_size
-    if size > LARGEST:
-        raise ValueError(f"it has {size / 1e6:.1f} MB; {LARGEST / 1e6:.0f} MB are allowed")
-    if size == 0:
-        raise ValueError("the file is empty")
+    """A submitted notebook's cells; ValueError where it is none, or too long."""
     try:
-        stored = json.loads(path.read_bytes().decode("utf-8-sig"))
-        count = len(stored["cells"])
-        del stored["cells"][MOST_CELLS:]
-        for cell in stored["cells"]:
-            cell.pop("outputs", None)  # nbformat needs a millisecond for each
-        cells = nbformat.reads(json.dumps(stored), as_version=4).cells
-        nb = new_notebook(cells=[clean(cell) for cell in cells if cell.source])
+        if not path.is_file() or path.stat().st_size == 0:
+            raise ValueError("there is nothing in it")
+        at_most(LARGEST, path.stat().st_size, "bytes")
+        cells = json.loads(path.read_bytes().decode("utf-8-sig"))["cells"]
+        at_most(MOST_CELLS, len(cells), "cells")
+        at_most(LONGEST, sum(len("".join(cell["source"])) for cell in cells), "characters")
+        return new_notebook(cells=[clean(cell) for cell in cells])
     except Exception as error:
-        raise ValueError(f"this is no notebook: {first_line(error)}") from error
-    length = sum(len(cell.source) for cell in nb.cells)
-    for found, most, what in ((count, MOST_CELLS, "cells"), (length, LONGEST, "characters")):
-        if found > most:
-            raise ValueError(f"it has {found} {what}; {most} are allowed")
-    return nb
+        raise ValueError(f"it cannot be read as a notebook: {first_line(error)}") from error
+
+
+def at_most(limit, found, what):
+    if found > limit:
+        raise ValueError(f"it has {found:,} {what}; {limit:,} are allowed")
 
 
 def clean(cell):
     """A cell with its source, and the name by which nbgrader knows it."""
-    make = new_code_cell if cell.cell_type == "code" else new_markdown_cell
-    source = cell.source if isinstance(cell.source, str) else "".join(cell.source)
-    about = cell.get("metadata", {}).get("nbgrader")
-    name = about.get("grade_id") if isinstance(about, dict) else None
+    make = new_code_cell if cell["cell_type"] == "code" else new_markdown_cell
+    name = cell["metadata"].get("nbgrader", {}).get("grade_id")
     metadata = {"nbgrader": {"grade_id": name}} if name else {}
-    return make(source.replace("\r\n", "\n"), metadata=metadata)
+    return make("".join(cell["source"]).replace("\r\n", "\n"), metadata=metadata)
 
 
 def unusual(nb, ours):
@@ -188,11 +167,11 @@ def unusual_in(node):
 def grade_one(assignment, course, box, student, paths):
     """The row of a student; that of the last time where nothing has changed."""
     name, file = known_as(student), f"{assignment}.ipynb"
-    given = nbformat.read(HERE / "source" / assignment / file, as_version=4).cells
+    given = nbformat.read(course / "release" / assignment / file, as_version=4).cells
     tests = [cell for cell in given if is_grade(cell) and not is_solution(cell)]
-    row = dict.fromkeys(COLUMNS, "") | {"student": student, "points": 0, "to_read": 0}
-    row["of"] = whole(sum(cell.metadata.nbgrader.points for cell in tests))
-    given += nbformat.read(course / "release" / assignment / file, as_version=4).cells
+    points = sum(cell.metadata.nbgrader.points for cell in tests)
+    row = dict.fromkeys(COLUMNS, "")
+    row |= {"student": student, "points": 0, "of": f"{points:g}", "to_read": 0}
     given += nbformat.read(CHINESE / file, as_version=4).cells if CHINESE.is_dir() else []
     kept = course / "rows" / assignment / f"{name}.json"
     try:
@@ -200,7 +179,7 @@ def grade_one(assignment, course, box, student, paths):
         nb = read(path)
         look_at = unusual(nb, {cell.source for cell in given})
         row["look_at"] = ", ".join([*look_at, *(f"not graded: {other.name}" for other in others)])
-        state = digest(nb, given, box)
+        state = digest(nb, HERE / "source" / assignment / file, box)
         last = json.loads(kept.read_text()) if kept.is_file() else {}
         if last.get("state") != state:
             kept.unlink(missing_ok=True)
@@ -223,8 +202,7 @@ def run(assignment, course, box, name, nb):
     if not done["success"]:
         lines = [line for line in done["log"].splitlines() if re.match(r"\s*[\w.]+: ", line)]
         raise RuntimeError(f"nbgrader could not grade it: {lines[-1] if lines else done['error']}")
-    row = grading.Run.rows.pop(name)
-    return row | {column: whole(row[column]) for column in ("points", "to_read")}
+    return grading.Run.rows.pop(name)
 
 
 def settings(course, box=True):
@@ -236,20 +214,19 @@ def settings(course, box=True):
     return config
 
 
-def digest(nb, given, box):
+def digest(nb, source, box):
     """All that points depend on, in short: the submission, the assignment, and this program."""
-    cells = [cell | {"id": None} for cell in nb.cells]  # ids may be made up when a file is read
-    words = json.dumps([cells, [cell.source for cell in given], box]).encode()
-    code = [*HERE.glob("*.py"), *Path(d2lmini.__file__).parent.glob("checking/*.py")]
-    return hashlib.sha256(words + b"".join(path.read_bytes() for path in sorted(code))).hexdigest()
+    words = json.dumps([box, [[cell.cell_type, cell.source, cell.metadata] for cell in nb.cells]])
+    code = [source, *HERE.glob("*.py"), *Path(d2lmini.__file__).parent.glob("checking/*.py")]
+    parts = [words.encode(), *(path.read_bytes() for path in sorted(code))]
+    return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 def known_as(student):
     """A name that nbgrader does not take for a pattern, another one for every student."""
     name = re.sub(r"[^\w.@-]", "_", student, flags=re.ASCII)
     short = hashlib.sha256(student.encode(errors="surrogateescape")).hexdigest()[:8]
-    alone = name == student and not re.search(r"_[0-9a-f]{8}$", name)
-    return student if alone else f"{name[:100]}_{short}"
+    return student if name == student else f"{name[:100]}_{short}"
 
 
 def forget(course, assignment, name):
@@ -263,45 +240,31 @@ def forget(course, assignment, name):
             pass
 
 
-def whole(points):
-    """8 for 8.0."""
-    return int(points) if points == int(points) else points
-
-
 # --- all of them -------------------------------------------------------------------------------
 
 
 def grade(assignment, students, course, jobs, box):
-    """Rows for the table, in the order in which they become known; fewer after Ctrl-C."""
+    """Rows for the table, in the order in which they become known."""
     if not (course / "gradebook.db").exists():  # a new one: rows of an old one do not count
         shutil.rmtree(course / "rows", ignore_errors=True)
     (course / "rows" / assignment).mkdir(parents=True, exist_ok=True)
     done = NbGraderAPI(config=settings(course)).generate_assignment(assignment, force=True)
     if not done["success"]:
         raise SystemExit(f"nbgrader could not read the assignment:\n{done['log']}")
-    # Ctrl-C may come in the middle of anything. It is noted here, and obeyed between two rows.
-    stopped = threading.Event()
-    before = signal.signal(signal.SIGINT, lambda *_: stopped.set())
-    pool = ProcessPoolExecutor(
-        min(jobs, len(students)) or 1, multiprocessing.get_context("spawn"), begin
-    )  # fmt: skip
-    left = {pool.submit(grade_one, assignment, course, box, *one) for one in students.items()}
-    while left and not stopped.is_set():
-        done, left = wait(left, timeout=0.2, return_when=FIRST_COMPLETED)
-        try:
-            yield from (one.result() for one in done)
-        except BrokenProcessPool:
-            raise SystemExit("a process was stopped, or memory is short: run it again") from None
-    for worker in multiprocessing.active_children():
-        worker.kill()  # and with it the box in which it runs a submission
-    pool.shutdown(cancel_futures=True)
-    signal.signal(signal.SIGINT, before)
-
-
-def begin():
-    """What a process that grades does first."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that waits for it ends it
-    grading.no_box = lambda: None  # that was tried once for all
+    jobs = min(jobs, len(students))
+    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"))
+    mine = signal.signal(signal.SIGINT, signal.SIG_IGN)  # its processes are deaf to Ctrl-C, too
+    work = [pool.submit(grade_one, assignment, course, box, *one) for one in students.items()]
+    signal.signal(signal.SIGINT, mine)
+    try:
+        for one in as_completed(work):
+            yield one.result()
+    except BrokenProcessPool:
+        raise SystemExit("a process was stopped, or memory is short: run it again") from None
+    finally:
+        for worker in multiprocessing.active_children():
+            worker.kill()  # and with it the box in which it runs a submission
+        pool.shutdown(cancel_futures=True)
 
 
 # --- the table ---------------------------------------------------------------------------------
@@ -362,17 +325,20 @@ def main():
     # The text is looked for once, here, and not by every process that grades.
     found = grading.text()
     os.environ |= {"D2LMINI_DATA": str(found.parent)} if found else {"D2LMINI_OFFLINE": "1"}
-    students, rows, table = submissions(folder), {}, arguments.table
-    for row in grade(arguments.assignment, students, course, arguments.jobs, not arguments.no_box):
-        rows[row["student"]] = row
-        print(f"{len(rows)} of {len(students)}: {row['student']}: {row['points']}", flush=True)
-        write_table([rows[student] for student in students if student in rows], table)
-    if not rows:
-        write_table([], table)
-    if len(rows) < len(students):
-        raise SystemExit(f"stopped: {table} has {len(rows)} rows; the same command goes on")
+    students, rows = submissions(folder), {}
+    table, box = arguments.table, not arguments.no_box
+    if not students:
+        raise SystemExit(f"submissions must be a folder with notebooks; {folder} is empty")
+    try:
+        for row in grade(arguments.assignment, students, course, arguments.jobs, box):
+            rows[row["student"]] = row
+            print(f"{len(rows)} of {len(students)}: {row['student']}: {row['points']}", flush=True)
+            write_table([rows[student] for student in students if student in rows], table)
+    except KeyboardInterrupt:
+        said = f"stopped: {len(rows)} of {len(students)} are graded; the same command goes on"
+        raise SystemExit(said) from None
     print(f"{table}: {len(rows)} rows")
-    if arguments.no_box:
+    if not box:
         print("Without the box: submissions had all of your rights, and could change these rows.")
 
 

@@ -19,8 +19,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 
 import matplotlib.font_manager  # makes its list of fonts where there is none
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
-from nbgrader.api import Gradebook
+import nbformat
+from nbformat.v4 import new_output
+from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import determine_grade, is_grade, is_solution
 from traitlets import Bool, Integer
@@ -32,8 +33,7 @@ from d2lmini.checking.hand_in import numbers
 HERE = Path(__file__).resolve().parent
 NO_ANSWER = "在这里写下你的答案，替换这一行。"  # the line in the Chinese homework
 LARGEST = 20_000_000  # bytes that are read of what a submission shows and returns
-OUTPUTS = 3000  # that are read: nbformat needs a millisecond for each
-TEXT = 100_000  # characters of one output: nbconvert's colours take quadratic time
+TEXT = 100_000  # characters that are kept of a cell: nbconvert's colours take quadratic time
 SYSTEM = [
     "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/alternatives",
 ]  # fmt: skip
@@ -47,33 +47,20 @@ class Restore(NbGraderPreprocessor):
     """
 
     def preprocess(self, nb, resources):
-        names = resources["nbgrader"]
-        with Gradebook(names["db_url"]) as gradebook:
-            source = gradebook.find_notebook(names["notebook"], names["assignment"])
-            written = {cell.name for cell in source.solution_cells}
-            points = {cell.name: cell.max_score for cell in source.grade_cells}
-            known = {}
-            for cell in source.source_cells:
-                known[cell.name] = cell, {
-                    "grade_id": cell.name, "grade": cell.name in points,
-                    "solution": cell.name in written, "locked": cell.name not in written,
-                    "task": False, "schema_version": 3, "cell_type": cell.cell_type,
-                    "checksum": cell.checksum,
-                }  # fmt: skip
-                if cell.name in points:
-                    known[cell.name][1]["points"] = points[cell.name]
-            for cell in reversed(nb.cells):  # of doubles, the last one counts
-                about = cell.metadata.pop("nbgrader", None)
-                name = about.get("grade_id") if isinstance(about, dict) else None
-                if isinstance(name, str) and name in known:
-                    ours, cell.metadata["nbgrader"] = known.pop(name)
-                    if cell.source.strip() == NO_ANSWER:  # then it is as it was handed out
-                        cell.source = ours.source
-                cell.source = cell.source.replace("\r\n", "\n")  # as Windows writes them
-            for cell, about in known.values():
-                if about["grade"]:
-                    new = new_code_cell if cell.cell_type == "code" else new_markdown_cell
-                    nb.cells.append(new(cell.source, metadata={"nbgrader": about}))
+        names, course = resources["nbgrader"], CourseDirectory(parent=self)
+        folder = course.format_path(course.release_directory, ".", names["assignment"])
+        released = nbformat.read(Path(folder, f"{names['notebook']}.ipynb"), as_version=4).cells
+        known = {c.metadata.nbgrader.grade_id: c for c in released if "nbgrader" in c.metadata}
+        for cell in reversed(nb.cells):  # of doubles, the last one counts
+            about = cell.metadata.pop("nbgrader", None)
+            name = about.get("grade_id") if isinstance(about, dict) else None
+            if isinstance(name, str) and name in known:
+                ours = known.pop(name)
+                cell.metadata["nbgrader"] = ours.metadata.nbgrader
+                if cell.source.strip() == NO_ANSWER:  # then it is as it was handed out
+                    cell.source = ours.source
+            cell.source = cell.source.replace("\r\n", "\n")  # as Windows writes them
+        nb.cells += filter(is_grade, known.values())
         return nb, resources
 
 
@@ -107,7 +94,7 @@ class Run(NbGraderPreprocessor):
             errors = [output for output in cell.outputs if output.output_type == "error"]
             points += 0 if errors else about.points
             reasons += [f"{about.grade_id}: {first_line(e.evalue or e.ename)}" for e in errors]
-        row = {"points": points, "to_read": to_read, "reason": "; ".join(reasons)}
+        row = {"points": f"{points:g}", "to_read": f"{to_read:g}", "reason": "; ".join(reasons)}
         Run.rows[resources["nbgrader"]["student"]] = row
         return nb, resources
 
@@ -127,7 +114,7 @@ class Run(NbGraderPreprocessor):
                 env=environment("/tmp" if self.box else folder, self.box)
                 | {"D2LMINI_SEED": str(seed)}, start_new_session=True,
             )  # fmt: skip
-            stopped = "the kernel ended: an exit, too much memory, or a loop that nothing stops"
+            stopped = "Python ended: an exit, too much memory, or a loop that nothing stops"
             try:
                 process.wait(self.seconds)
             except subprocess.TimeoutExpired:
@@ -136,12 +123,11 @@ class Run(NbGraderPreprocessor):
                 end(process)
             answer.seek(0)
             lines = answer.read(LARGEST).decode(errors="replace").splitlines()
-        results, room = "", OUTPUTS
+        results = ""
         for cell, line in zip(cells, lines):
             try:
                 ran = json.loads(line)
-                cell.outputs = [checked(output) for output in ran["outputs"][:room]]
-                room -= len(cell.outputs)
+                cell.outputs = shown(ran)
                 results += ran["results"]
             except Exception:  # the submission can write anything there
                 continue
@@ -205,7 +191,7 @@ def environment(home, boxed):
     ours = {
         "HOME": home, "TMPDIR": home, "D2LMINI_RESULTS": os.path.join(home, ".d2lmini_results"),
         "D2LMINI_OFFLINE": "1", "OMP_NUM_THREADS": "1", "PYTHONUSERBASE": site.getuserbase(),
-        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        "MPLBACKEND": "agg",
     }  # fmt: skip
     if text():
         ours["D2LMINI_DATA"] = "/text" if boxed else str(text().parent)
@@ -229,7 +215,7 @@ def no_box():
         return "The box needs Linux: grade in a Linux container or on a Linux machine."
     if not shutil.which("bwrap"):
         return "The box needs bubblewrap: `sudo apt install bubblewrap`, or your system's command."
-    command = [*limited(4000, True), sys.executable, "-c", "import d2lmini, jupyter_client"]
+    command = [*limited(4000, True), sys.executable, "-c", "import d2lmini, IPython"]
     done = subprocess.run(
         command, env=environment("/tmp", True), capture_output=True, text=True, timeout=300
     )
@@ -259,36 +245,23 @@ def end(process):
 # --- what came out of it -----------------------------------------------------------------------
 
 
-def checked(output):
-    """Text or a picture that a submission shows: HTML would act in the browser of its reader."""
-    kind = output["output_type"]
-    if kind == "stream":
-        name = "stdout" if output["name"] == "stdout" else "stderr"
-        return new_output("stream", name=name, text=str(output["text"])[:TEXT])
-    if kind == "error":
-        lines = [str(line)[:10_000] for line in output["traceback"][:30]]
-        words = {"ename": str(output["ename"])[:200], "evalue": str(output["evalue"])[:10_000]}
-        return new_output("error", **words, traceback=lines)
-    data = {"text/plain": str(output["data"].get("text/plain", ""))[:TEXT]}
-    picture = output["data"].get("image/png")
-    if picture and re.fullmatch(r"[\w+/=\n]+", picture, flags=re.ASCII):
-        data["image/png"] = picture
-    return new_output("display_data", data=data)
+def shown(ran):
+    """The outputs of a cell: text, and an error. Anything else could act in a reader's browser."""
+    outputs = [new_output("stream", text=str(ran["text"])[:TEXT])] if ran["text"] else []
+    if error := ran["error"]:
+        lines = [str(line)[:10_000] for line in error["traceback"][:30]]
+        name, value = str(error["ename"])[:200], str(error["evalue"])[:10_000]
+        outputs.append(new_output("error", ename=name, evalue=value, traceback=lines))
+    return outputs
 
 
 def compare(cell, found, seed, stopped):
-    """Leave a test what it printed, and one error if its results are not those of a right function.
-
-    nbgrader would take a number that is shown for points, and a warning for a failure.
-    """
-    errors = [output for output in cell.outputs if output.output_type == "error"]
-    printed = [output for output in cell.outputs if output.get("name") == "stdout"]
+    """Give a test without an error one, if its results are not those of a right function."""
     task = re.search(r"(?m)^hand_in\(\w+, \"(\w+)\"\)", cell.source)
-    if task and not errors and not right(found.get(task[1], []), task[1], seed):
+    raised = any(output.output_type == "error" for output in cell.outputs)
+    if task and not raised and not right(found.get(task[1], []), task[1], seed):
         why = stopped or "it raised no error, but its results are not those of a right function"
-        errors = [new_output("error", ename="NotPassed", evalue=why, traceback=[why])]
-    late = [error for error in errors if error.ename == "TimeLimit"]
-    cell.outputs = printed + (late or errors[-1:])
+        cell.outputs += [new_output("error", ename="NotPassed", evalue=why, traceback=[why])]
 
 
 def read_results(lines):

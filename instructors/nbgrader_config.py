@@ -20,7 +20,6 @@ c.Autograde.sanitize_preprocessors = [
     "grading.Restore",  # in place of DeduplicateIds
     "nbgrader.preprocessors.OverwriteKernelspec",
     "nbgrader.preprocessors.OverwriteCells",
-    "nbgrader.preprocessors.CheckCellMetadata",
 ]
 # grading.Run in place of nbgrader's Execute: in the box, with limits; results are compared outside.
 # c.Run.seconds_per_cell, c.Run.seconds, c.Run.megabytes and c.Run.box can be set here.
@@ -28,7 +27,6 @@ c.Autograde.autograde_preprocessors = [
     "grading.Run",
     "nbgrader.preprocessors.SaveAutoGrades",
     "nbgrader.preprocessors.AssignLatePenalties",
-    "nbgrader.preprocessors.CheckCellMetadata",
 ]
 
 # Formgrader and feedback show Markdown that a student wrote. Scripts in it, and links that are

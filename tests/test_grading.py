@@ -103,7 +103,7 @@ def test_solutions_get_all_points_and_blanks_get_none(office, tmp_path, name):
         blank = rows[f"blank{language}"]
         assert (blank["points"], blank["to_read"]) == ("0", "0")
         assert "Nothing is written yet" in blank["reason"]
-        assert row["look_at"] == "### BEGIN SOLUTION" and not blank["look_at"]
+        assert "### BEGIN SOLUTION" in row["look_at"] and not blank["look_at"]
         with Gradebook(f"sqlite:///{office.HERE / 'gradebook.db'}", "d2lmini") as book:
             assert not book.find_submission(name, f"blank{language}").needs_manual_grade
 
@@ -289,18 +289,18 @@ CLASS = {
     "wrong": (lambda: made(NO_TANH, SQUARED), 0, "There is no tanh."),
     "shows_points": (lambda: made(SHOWS_POINTS, CLIP), 4, "test-rnn: It must return two things"),
     # empty and broken files
-    "empty": (lambda: b"", 0, "the file is empty"),
-    "nothing": (lambda: None, 0, "nothing was handed in"),
-    "text": (lambda: b"my solution is H = tanh(...)", 0, "this is no notebook"),
-    "list": (lambda: b"[1, 2, 3]", 0, "this is no notebook"),
-    "deep": (lambda: b"[" * 200_000, 0, "this is no notebook"),
-    "picture": (lambda: b"\x89PNG\r\n\x1a\n\x00\xff", 0, "this is no notebook"),
-    "old_format": (lambda: b'{"nbformat": 2, "cells": 7}', 0, "no notebook"),
-    "large": (lambda: b'{"cells": "' + b"x" * 6_000_000, 0, "6.0 MB; 5 MB are allowed"),
-    "many": (lambda: made(change=lambda nb, _: nb.cells.extend(NEXT)), 0, "1000 are allowed"),
+    "empty": (lambda: b"", 0, "there is nothing in it"),
+    "nothing": (lambda: None, 0, "it must be one notebook; got nothing"),
+    "text": (lambda: b"my solution is H = tanh(...)", 0, "it cannot be read as a notebook"),
+    "list": (lambda: b"[1, 2, 3]", 0, "it cannot be read as a notebook"),
+    "deep": (lambda: b"[" * 200_000, 0, "it cannot be read as a notebook"),
+    "picture": (lambda: b"\x89PNG\r\n\x1a\n\x00\xff", 0, "it cannot be read as a notebook"),
+    "old_format": (lambda: b'{"nbformat": 2, "cells": 7}', 0, "it cannot be read as a notebook"),
+    "large": (lambda: b'{"cells": "' + b"x" * 6_000_000, 0, "bytes; 5,000,000 are allowed"),
+    "many": (lambda: made(change=lambda nb, _: nb.cells.extend(NEXT)), 0, "1,000 are allowed"),
     # crashing
     "syntax": (lambda: made("def rnn(:", CLIP, "import gone"), 4, "name 'rnn' is not defined"),
-    "killed": (lambda: made(RNN, CLIP, "import os; os.kill(os.getpid(), 9)"), 0, "kernel ended"),
+    "killed": (lambda: made(RNN, CLIP, "import os; os.kill(os.getpid(), 9)"), 0, "Python ended"),
     "exit": (lambda: made(wrong("outputs = []", "raise SystemExit"), CLIP), 4, "test-rnn"),
     # endless
     "endless": (lambda: made(wrong("outputs = []", "while True: pass"), CLIP), 4, "15 s were"),
@@ -363,8 +363,8 @@ def test_a_class(office, tmp_path):
     (submissions / "zed.zip").write_bytes(b"PK")
     (submissions / "link.ipynb").symlink_to("nowhere")
     expected |= {
-        "zed.zip": ("0", "this is no notebook: zed.zip"), "link": ("0", "no file"),
-        "two": ("0", "2 notebooks were handed in (a.ipynb, b.ipynb); which one counts?"),
+        "zed.zip": ("0", "one notebook; got zed.zip"), "link": ("0", "there is nothing in it"),
+        "two": ("0", "it must be one notebook; got a.ipynb, b.ipynb"),
     }  # fmt: skip
 
     rows = grade(office, "2_rnn", submissions, jobs=2)
@@ -546,21 +546,13 @@ def test_attacks(tool, tmp_path, monkeypatch, boxed, request):
         assert not failed and left and (tmp_path / "course.py").exists()
 
 
-def test_what_a_submission_shows_does_nothing_in_a_browser(tool):
-    script, picture = "<script>steal()</script>", {"image/png": "iVBORw0KGgo=\n"}
-    for output, kept in (
-        ({"output_type": "display_data", "data": {"text/html": script}}, {"text/plain": ""}),
-        ({"output_type": "update", "data": picture}, {"text/plain": ""} | picture),
-        (
-            {"output_type": "execute_result", "data": {"image/png": '">' + script}},
-            {"text/plain": ""},
-        ),
-    ):
-        assert tool.grading.checked(output | {"metadata": {"a": script}}) == {
-            "output_type": "display_data", "metadata": {}, "data": kept,
-        }  # fmt: skip
-    stream = {"output_type": "stream", "name": script, "text": "x", "more": script}
-    assert tool.grading.checked(stream) == {"output_type": "stream", "name": "stderr", "text": "x"}
+def test_what_a_submission_shows_does_nothing_in_a_browser(tool, tmp_path):
+    script = "<script>steal()</script>"
+    error = {"ename": script, "evalue": script, "traceback": ["x", f"\x1b[31m{script}"]}
+    cell = new_code_cell("", outputs=tool.grading.shown({"text": script, "error": error}))
+    nb = nbformat.v4.new_notebook(cells=[cell])
+    page, _ = HTMLExporter(config=tool.settings(tmp_path)).from_notebook_node(nb)
+    assert page.count("&lt;script&gt;steal()") == 2 and script not in page
 
 
 def test_where_there_can_be_no_box(tool, tmp_path, monkeypatch):
@@ -633,7 +625,7 @@ def test_interrupted_and_graded_again(office, tmp_path):
         _, words = process.communicate(timeout=30)
     assert process.returncode == 1 and "stopped: " in words
     assert table.read_text(encoding="utf-8-sig").splitlines()[1:] == [
-        "ada,0,8,0,the file is empty,"
+        "ada,0,8,0,it cannot be read as a notebook: there is nothing in it,"
     ]
 
     def book():
