@@ -778,7 +778,7 @@ def test_gradients_that_are_cut_off_or_changed_in_place(line, words, language):
         ("rnn", "for X in inputs:\n", "for X in inputs:\n        H = H / (1 + len(outputs))\n",
          "It is right for one letter"),
         ("rnn", "for X in inputs:\n", "for X in inputs:\n        X = X.mean(0, keepdim=True)\n",
-         "It is right for one text: are several of them mixed up"),
+         "It is right for one text and wrong for several: are they mixed up"),
         ("lstm", "(H @ W_ho)", "(C @ W_ho)", "With W_ho = 0 all is right"),
         ("gru", "(H @ W_hr) + b_r", "(H @ W_hr) + 2 * b_r", "With b_r or W_hh = 0 all is right"),
     ],

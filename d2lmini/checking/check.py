@@ -150,7 +150,7 @@ def clue(trial, name):
         return words
     for axis, hint in (
         (0, "It is right for one letter: look at what a step hands to the next, and when."),
-        (1, "It is right for one text: are several of them mixed up?"),
+        (1, "It is right for one text and wrong for several: are they mixed up?"),
     ):
         if values_are_right(trial, [case for case in exercise.cases if case[axis] == 1]):
             return say("{words} {hint}", words=words, hint=hint)

@@ -21,8 +21,8 @@ CHINESE = {
     "{words} {hint}": "{words}{hint}",
     "It is right for one letter: look at what a step hands to the next, and when.":
         "只有一个字母时是对的：检查每一步在什么时候把什么传给下一步。",
-    "It is right for one text: are several of them mixed up?":
-        "只有一段文本时是对的：是不是把几段文本混在一起了？",
+    "It is right for one text and wrong for several: are they mixed up?":
+        "只有一段文本时是对的，有几段时就错了：是不是把它们混在一起了？",
     "With {names} = 0 all is right: look at where that is used.":
         "令 {names} = 0 就全对了：检查用到它的地方。",
     " or ": " 或 ",
