@@ -16,8 +16,9 @@ from pathlib import Path
 
 from IPython.core.interactiveshell import InteractiveShell
 
-SHOWN = 1_000_000  # characters that all cells together may print
-RESULTS = 10_000_000  # characters that the tests may write
+WRITTEN = Path(os.environ["D2LMINI_RESULTS"])
+SHOWN = 200_000  # characters that all cells together may print
+RESULTS = 1_000_000  # characters that the tests may write
 AFTERWARDS = 2  # seconds for each cell after one that took too long
 
 
@@ -30,6 +31,9 @@ class Shell(InteractiveShell):
         """Keep an error where IPython would print it."""
         self.error = {"ename": etype.__name__, "evalue": str(evalue), "traceback": stb}
 
+    def enable_gui(self, gui=None):
+        """For %matplotlib: there is no window, and nothing to prepare."""
+
     def _tee(self, channel):
         """IPython would keep all that is printed in its history, and fill the memory."""
         return nullcontext()
@@ -38,6 +42,11 @@ class Shell(InteractiveShell):
 class Printed(io.StringIO):
     """What the cells print, until it is too much."""
 
+    encoding = "utf-8"
+
+    def fileno(self):
+        return 1
+
     def write(self, text):
         super().write(text[: max(0, SHOWN - self.tell())])
         return len(text)
@@ -45,6 +54,7 @@ class Printed(io.StringIO):
 
 def main():
     asked = json.load(sys.stdin)
+    sys.path[0] = ""  # as in a kernel: a module that a cell wrote can be imported
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what a program of the submission writes
     sys.stdout = printed = Printed()
@@ -92,10 +102,9 @@ def run(shell, source, seconds):
 
 def written():
     """What the tests have written so far."""
-    path = Path(os.environ["D2LMINI_RESULTS"])
-    if not path.is_file():
+    if not WRITTEN.is_file():
         return ""
-    with path.open(encoding="utf-8", errors="replace") as file:
+    with WRITTEN.open(encoding="utf-8", errors="replace") as file:
         return file.read(RESULTS)
 
 

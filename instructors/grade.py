@@ -28,7 +28,6 @@ from pathlib import Path
 import grading  # by the name under which nbgrader finds it
 import nbformat
 from grading import first_line
-from IPython.core.inputtransformer2 import TransformerManager
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.apps import NbGraderAPI
@@ -56,7 +55,7 @@ FINISHED = {
     "clip_grads_with_norm_", "Vocab", "attrgetter", "_getframe",
     "SeqDataLoader", "seq_data_iter_sequential", "grad_clipping", "evaluate_perplexity",
     "EXERCISES", "modules", "environ", "getenv", "get_ipython", "eval", "exec", "open", "compile",
-    "globals", "locals", "vars", "getattr", "setattr", "f_back", "displayhook",
+    "globals", "locals", "vars", "getattr", "setattr", "f_back", "displayhook", "not Python",
 }  # fmt: skip
 USUAL_IMPORTS = {
     "torch", "d2lmini", "math", "random", "re", "collections", "itertools", "functools", "typing",
@@ -84,7 +83,7 @@ def submissions(folder):
 
 def choose(paths, assignment):
     """The one notebook that counts, and the others; ValueError where there is none."""
-    notebooks = [path for path in paths if path.suffix == ".ipynb"]
+    notebooks = [path for path in paths if path.suffix.lower() == ".ipynb"]
     named = [path for path in notebooks if path.stem == assignment] or notebooks
     if len(named) != 1:
         got = ", ".join(path.name for path in (named or paths)[:3]) or "nothing"
@@ -116,7 +115,8 @@ def clean(cell):
     make = new_code_cell if cell["cell_type"] == "code" else new_markdown_cell
     name = cell["metadata"].get("nbgrader", {}).get("grade_id")
     metadata = {"nbgrader": {"grade_id": name}} if name else {}
-    return make("".join(cell["source"]).replace("\r\n", "\n"), metadata=metadata)
+    source = "".join(cell["source"]).replace("\r\n", "\n")
+    return make(source.encode(errors="replace").decode(), metadata=metadata)
 
 
 def unusual(nb, ours):
@@ -124,16 +124,21 @@ def unusual(nb, ours):
     found = {"### BEGIN SOLUTION" for cell in nb.cells if "### BEGIN SOLUTION" in cell.source}
     for cell in nb.cells:
         # One with a name becomes what the assignment has there, whatever the file calls it.
-        if cell.source in ours or not (cell.cell_type == "code" or cell.metadata):
-            continue
-        source = re.sub(r"(?m)^[ \t]*%matplotlib.*$", "", cell.source)
-        try:  # `!ls` and `%time f()` become calls of get_ipython()
-            tree = ast.parse(TransformerManager().transform_cell(source))
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            continue
-        for node in ast.walk(tree):
-            found.update(unusual_in(node))
+        if cell.source not in ours and (cell.cell_type == "code" or cell.metadata):
+            found.update(name for node in program(cell) for name in unusual_in(node))
     return sorted(found)
+
+
+def program(cell):
+    """The nodes of a cell's tree. A line for IPython becomes the name `get_ipython`."""
+    harmless = re.sub(r"(?m)^[ \t]*%matplotlib.*$|^.*\?[ \t]*$", "", cell.source)
+    named = re.sub(r"(?m)^([ \t]*)(\w+ *= *)?[%!].*$", r"\1get_ipython", harmless)
+    for code in (cell.source, harmless, named):
+        try:
+            return ast.walk(ast.parse(code))
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            pass
+    return [ast.Name("not Python")] if cell.cell_type == "code" else []
 
 
 def unusual_in(node):
@@ -226,7 +231,7 @@ def known_as(student):
     """A name that nbgrader does not take for a pattern, another one for every student."""
     name = re.sub(r"[^\w.@-]", "_", student, flags=re.ASCII)
     short = hashlib.sha256(student.encode(errors="surrogateescape")).hexdigest()[:8]
-    return student if name == student else f"{name[:100]}_{short}"
+    return name if name == student and len(name) <= 100 else f"{name[:100]}_{short}"
 
 
 def forget(course, assignment, name):

@@ -32,8 +32,8 @@ from d2lmini.checking.hand_in import numbers
 
 HERE = Path(__file__).resolve().parent
 NO_ANSWER = "在这里写下你的答案，替换这一行。"  # the line in the Chinese homework
-LARGEST = 20_000_000  # bytes that are read of what a submission shows and returns
-TEXT = 100_000  # characters that are kept of a cell: nbconvert's colours take quadratic time
+LARGEST = 5_000_000  # bytes that are read of what a submission shows and returns
+TEXT = 20_000  # characters that are kept of what a cell prints
 SYSTEM = [
     "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/alternatives",
 ]  # fmt: skip
@@ -82,6 +82,8 @@ class Run(NbGraderPreprocessor):
         seed, cells = secrets.randbelow(2**31), [c for c in nb.cells if c.cell_type == "code"]
         stopped, found = self.execute(cells, seed)
         points, to_read, reasons = 0, 0, []
+        others = [error for cell in cells if not is_grade(cell) for error in errors(cell)]
+        others = [error for error in others if error.ename != "NotImplementedError"]  # not begun
         for cell in filter(is_grade, nb.cells):
             about = cell.metadata.nbgrader
             if is_solution(cell):  # an answer in words: a person reads it, if there is one
@@ -91,9 +93,12 @@ class Run(NbGraderPreprocessor):
                     reasons.append(f"{about.grade_id}: no answer")
                 continue
             compare(cell, found, seed, stopped)
-            errors = [output for output in cell.outputs if output.output_type == "error"]
-            points += 0 if errors else about.points
-            reasons += [f"{about.grade_id}: {first_line(e.evalue or e.ename)}" for e in errors]
+            points += 0 if errors(cell) else about.points
+            for error in errors(cell):
+                reasons.append(f"{about.grade_id}: {first_line(error.evalue or error.ename)}")
+                if error.ename == "NameError" and others:  # a cell that should have defined it
+                    words = ", ".join(first_line(other.evalue) for other in others[:3])
+                    reasons.append(f"other cells: {words}")
         row = {"points": f"{points:g}", "to_read": f"{to_read:g}", "reason": "; ".join(reasons)}
         Run.rows[resources["nbgrader"]["student"]] = row
         return nb, resources
@@ -247,21 +252,30 @@ def end(process):
 
 def shown(ran):
     """The outputs of a cell: text, and an error. Anything else could act in a reader's browser."""
-    outputs = [new_output("stream", text=str(ran["text"])[:TEXT])] if ran["text"] else []
+    outputs = [new_output("stream", text=plain(ran["text"][:TEXT]))] if ran["text"] else []
     if error := ran["error"]:
-        lines = [str(line)[:10_000] for line in error["traceback"][:30]]
-        name, value = str(error["ename"])[:200], str(error["evalue"])[:10_000]
+        name, value = (plain(str(error[key])[:1000]) for key in ("ename", "evalue"))
+        lines = [plain(str(line)[:1000]) for line in error["traceback"][:30]]
         outputs.append(new_output("error", ename=name, evalue=value, traceback=lines))
     return outputs
+
+
+def plain(text):
+    """Text without colours, signs that a terminal obeys, and halves of characters."""
+    text = re.sub(r"\x1b\[[0-9;]*m|[\x00-\x08\x0b-\x1f\x7f-\x9f]", "", text)
+    return text.encode(errors="replace").decode()
 
 
 def compare(cell, found, seed, stopped):
     """Give a test without an error one, if its results are not those of a right function."""
     task = re.search(r"(?m)^hand_in\(\w+, \"(\w+)\"\)", cell.source)
-    raised = any(output.output_type == "error" for output in cell.outputs)
-    if task and not raised and not right(found.get(task[1], []), task[1], seed):
+    if task and not errors(cell) and not right(found.get(task[1], []), task[1], seed):
         why = stopped or "it raised no error, but its results are not those of a right function"
         cell.outputs += [new_output("error", ename="NotPassed", evalue=why, traceback=[why])]
+
+
+def errors(cell):
+    return [output for output in cell.outputs if output.output_type == "error"]
 
 
 def read_results(lines):
@@ -277,8 +291,8 @@ def read_results(lines):
 
 
 def first_line(error):
-    """The first line of an error, without colours, short enough for a table."""
-    words = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
+    """The first line of an error, short enough for a table."""
+    words = plain(str(error)).strip()
     return words.partition("\n")[0][:200] or type(error).__name__
 
 
