@@ -161,7 +161,8 @@ class Notebook:
         return "".join(cell.locator(".jp-OutputArea-output").all_text_contents())
 
     def interrupt(self):
-        self.page.click("[data-command='notebook:interrupt-kernel']")
+        with self.page.expect_response(re.compile("/interrupt")):
+            self.page.click("[data-command='notebook:interrupt-kernel']")
 
     def restart(self):
         self.menu("Kernel", "Restart Kernel…")

@@ -118,6 +118,7 @@ class Panel(VBox):
         for run in runs:
             build(run, self.recipe)
         with self.lock:
+            self.stop.set()  # first: an interrupt in what follows leaves nothing that trains unseen
             for run in self.newest:  # the thread will notice it soon
                 run.state = "stopped" if run.state == "training" else run.state
             # If there are not colours for all, what was stopped goes first, then the oldest.
