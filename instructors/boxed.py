@@ -67,16 +67,17 @@ def main():
     gc.enable()
     shell = Shell.instance()
     shell.history_manager.enabled = False  # it complains where a disk is full
-    seconds, text, results = asked["seconds"], "", ""
+    seconds, shown, read = asked["seconds"], 0, 0
     for source in asked["cells"]:
         shell.error = None
         if run(shell, source, seconds):
             words = {"ename": "TimeLimit", "evalue": f"{seconds} s were over", "traceback": []}
             shell.error = words
             seconds = min(seconds, AFTERWARDS)
-        before, text, results_before, results = text, printed.getvalue(), results, written()
-        line = {"text": text[len(before) :], "results": results[len(results_before) :]}
-        print(json.dumps(line | {"error": shell.error}, default=str), file=answer, flush=True)
+        text, results = printed.getvalue(), written()
+        line = {"text": text[shown:], "error": shell.error, "results": results[read:]}
+        print(json.dumps(line, default=str), file=answer, flush=True)
+        shown, read = len(text), len(results)
     os._exit(0)  # to take torch apart in good order would take most of a second
 
 

@@ -172,11 +172,13 @@ def unusual_in(node):
 def grade_one(assignment, course, box, student, paths):
     """The row of a student; that of the last time where nothing has changed."""
     name, file = known_as(student), f"{assignment}.ipynb"
+    source = HERE / "source" / assignment / file
     given = nbformat.read(course / "release" / assignment / file, as_version=4).cells
     tests = [cell for cell in given if is_grade(cell) and not is_solution(cell)]
     points = sum(cell.metadata.nbgrader.points for cell in tests)
     row = dict.fromkeys(COLUMNS, "")
     row |= {"student": student, "points": 0, "of": f"{points:g}", "to_read": 0}
+    given += nbformat.read(source, as_version=4).cells
     given += nbformat.read(CHINESE / file, as_version=4).cells if CHINESE.is_dir() else []
     kept = course / "rows" / assignment / f"{name}.json"
     try:
@@ -184,7 +186,7 @@ def grade_one(assignment, course, box, student, paths):
         nb = read(path)
         look_at = unusual(nb, {cell.source for cell in given})
         row["look_at"] = ", ".join([*look_at, *(f"not graded: {other.name}" for other in others)])
-        state = digest(nb, HERE / "source" / assignment / file, box)
+        state = digest(nb, source, box)
         last = json.loads(kept.read_text()) if kept.is_file() else {}
         if last.get("state") != state:
             kept.unlink(missing_ok=True)
